@@ -1,0 +1,1 @@
+"""Teach a network to compare, then recognise new classes from one example."""

@@ -1,0 +1,58 @@
+"""Types that cross the floors."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+__all__ = ["ArrayLike", "FloatArray", "IntArray", "Pairs", "Shape", "Triplets", "Tuples"]
+
+ArrayLike = npt.ArrayLike | Tensor
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+Shape = tuple[int, ...]
+"""Shape of one item: ``(f,)`` for a vector, ``(c, h, w)`` for an image."""
+
+
+class Pairs(NamedTuple):
+    """Chosen pairs: positions in the batch.
+
+    Attributes
+    ----------
+    i, j : Tensor of int64, shape (k,)
+        Row and column of the score matrix.
+    """
+
+    i: Tensor
+    j: Tensor
+
+    @staticmethod
+    def empty(device: torch.device | str = "cpu") -> "Pairs":
+        """Return a choice of no pairs."""
+        none = torch.empty(0, dtype=torch.int64, device=device)
+        return Pairs(none, none)
+
+
+class Triplets(NamedTuple):
+    """Chosen triplets: positions in the batch.
+
+    Attributes
+    ----------
+    a, p, n : Tensor of int64, shape (k,)
+        Anchor, positive (same class as the anchor, another item) and negative (another class).
+    """
+
+    a: Tensor
+    p: Tensor
+    n: Tensor
+
+    @staticmethod
+    def empty(device: torch.device | str = "cpu") -> "Triplets":
+        """Return a choice of no triplets."""
+        none = torch.empty(0, dtype=torch.int64, device=device)
+        return Triplets(none, none, none)
+
+
+Tuples = Pairs | Triplets

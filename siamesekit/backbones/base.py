@@ -1,0 +1,91 @@
+"""What every backbone is."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+from torch import Tensor, nn
+
+from siamesekit._params import Part
+from siamesekit._types import Shape
+from siamesekit.errors import InvalidDataError, NotBuiltError
+
+__all__ = ["Backbone"]
+
+
+class Backbone(Part, nn.Module, ABC):
+    """A network that turns items into embeddings.
+
+    The constructor takes hyper-parameters only; `build` makes the layers once the shape of an
+    item is known, so that one backbone serves any input. Subclasses write `layers`.
+
+    Notes
+    -----
+    Any ``nn.Module`` that maps ``(b, *input_shape)`` to ``(b, d)`` serves as a backbone too; this
+    class adds parameters by name and the building.
+    """
+
+    network: nn.Module | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = None
+        self.input_shape: Shape | None = None
+
+    @abstractmethod
+    def layers(self, input_shape: Shape) -> nn.Module:
+        """Return the layers for items of `input_shape`.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            ``(f,)`` for vectors or ``(c, h, w)`` for images.
+
+        Raises
+        ------
+        InvalidDataError
+            If the backbone cannot take such items.
+        """
+
+    def build(self, input_shape: Shape) -> Self:
+        """Make the layers; on a backbone already built for that shape, keep them.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            ``(f,)`` for vectors or ``(c, h, w)`` for images.
+
+        Returns
+        -------
+        Backbone
+            Itself.
+
+        Raises
+        ------
+        InvalidDataError
+            If it was built for another shape, or cannot take this one.
+        """
+        if self.network is None:
+            self.network = self.layers(tuple(input_shape))
+            self.input_shape = tuple(input_shape)
+        elif self.input_shape != tuple(input_shape):
+            raise InvalidDataError(
+                f"{type(self).__name__} was built for items of shape {self.input_shape}; "
+                f"got {tuple(input_shape)}."
+            )
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the embeddings of a batch.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (b, c, h, w) or (b, f)
+
+        Returns
+        -------
+        Tensor of float, shape (b, d)
+        """
+        if self.network is None:
+            raise NotBuiltError(f"{type(self).__name__}: call build(input_shape) first.")
+        embeddings: Tensor = self.network(x)
+        return embeddings

@@ -1,0 +1,1 @@
+"""Data sets, and the augmentation of a batch."""

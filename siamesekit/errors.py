@@ -1,0 +1,86 @@
+"""Every error that siamesekit raises on purpose.
+
+::
+
+    SiamesekitError
+    ├── InvalidParameterError (ValueError)      a hyper-parameter is not allowed
+    ├── InvalidDataError (ValueError)           images, labels or groups are not usable
+    │   └── LeakageError                        a test class was seen in training
+    ├── NotBuiltError (RuntimeError)            a part is used before its sizes are known
+    ├── UnknownPartError (ValueError)           no part of that name
+    ├── PluginError
+    │   ├── PluginImportError (ImportError)     an installed plugin fails to import
+    │   └── PluginConflictError                 two distributions claim one name
+    ├── DatasetError
+    │   ├── DatasetNotFoundError (FileNotFoundError)
+    │   └── CorruptDatasetError (ValueError)
+    └── SavedModelError (ValueError)            a saved folder is truncated or of another version
+"""
+
+__all__ = [
+    "CorruptDatasetError",
+    "DatasetError",
+    "DatasetNotFoundError",
+    "InvalidDataError",
+    "InvalidParameterError",
+    "LeakageError",
+    "NotBuiltError",
+    "PluginConflictError",
+    "PluginError",
+    "PluginImportError",
+    "SavedModelError",
+    "SiamesekitError",
+    "UnknownPartError",
+]
+
+
+class SiamesekitError(Exception):
+    """Base of every error that siamesekit raises on purpose."""
+
+
+class InvalidParameterError(SiamesekitError, ValueError):
+    """A hyper-parameter has a value or a type that is not allowed."""
+
+
+class InvalidDataError(SiamesekitError, ValueError):
+    """Images, labels or groups cannot be used as they are."""
+
+
+class LeakageError(InvalidDataError):
+    """A class of the test split was seen in training."""
+
+
+class NotBuiltError(SiamesekitError, RuntimeError):
+    """A part was used before ``build`` told it the sizes of the data."""
+
+
+class UnknownPartError(SiamesekitError, ValueError):
+    """No built-in part and no installed plugin has the given name."""
+
+
+class PluginError(SiamesekitError):
+    """An installed plugin cannot be used."""
+
+
+class PluginImportError(PluginError, ImportError):
+    """The module of an installed plugin fails to import."""
+
+
+class PluginConflictError(PluginError):
+    """Two installed distributions claim the same name."""
+
+
+class DatasetError(SiamesekitError):
+    """A data set cannot be read."""
+
+
+class DatasetNotFoundError(DatasetError, FileNotFoundError):
+    """The files of a data set are not where they were looked for."""
+
+
+class CorruptDatasetError(DatasetError, ValueError):
+    """A file of a data set is damaged or is not what its name says."""
+
+
+class SavedModelError(SiamesekitError, ValueError):
+    """A saved model is truncated, damaged or of another format version."""

@@ -1,0 +1,1 @@
+"""Who is it: enroll, identify, forget."""
