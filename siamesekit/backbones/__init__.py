@@ -1,5 +1,11 @@
 """Embed: networks from items to embeddings."""
 
+from siamesekit.backbones.auto import choose_backbone
 from siamesekit.backbones.base import Backbone
+from siamesekit.backbones.conv4 import Conv4
+from siamesekit.backbones.koch import KochNet
+from siamesekit.backbones.mlp import MLP
+from siamesekit.backbones.mnist_mlp import MnistMLP
+from siamesekit.backbones.residual import ResidualNet
 
-__all__ = ["Backbone"]
+__all__ = ["MLP", "Backbone", "Conv4", "KochNet", "MnistMLP", "ResidualNet", "choose_backbone"]

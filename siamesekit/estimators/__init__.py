@@ -1,1 +1,5 @@
 """Fit and predict, as in scikit-learn."""
+
+from siamesekit.estimators.classifier import SiameseClassifier
+
+__all__ = ["SiameseClassifier"]

@@ -1,1 +1,5 @@
 """Who is it: enroll, identify, forget."""
+
+from siamesekit.gallery.gallery import Aggregate, Gallery
+
+__all__ = ["Aggregate", "Gallery"]

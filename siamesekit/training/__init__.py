@@ -1,1 +1,30 @@
 """One training loop and what it needs."""
+
+from siamesekit.training.checkpoint import Checkpoint
+from siamesekit.training.device import autocast, resolve_device, resolve_precision
+from siamesekit.training.embedding import embed_items
+from siamesekit.training.health import HealthMonitor, TrainingHealthWarning, batch_health
+from siamesekit.training.history import History
+from siamesekit.training.items import as_float
+from siamesekit.training.line import Charge, TrainingLine
+from siamesekit.training.loop import Plan, train
+from siamesekit.training.optimisation import make_optimizer, make_schedule
+
+__all__ = [
+    "Charge",
+    "Checkpoint",
+    "HealthMonitor",
+    "History",
+    "Plan",
+    "TrainingHealthWarning",
+    "TrainingLine",
+    "as_float",
+    "autocast",
+    "batch_health",
+    "embed_items",
+    "make_optimizer",
+    "make_schedule",
+    "resolve_device",
+    "resolve_precision",
+    "train",
+]

@@ -1,0 +1,27 @@
+"""The backbone for data of a given shape."""
+
+from siamesekit._types import Shape
+from siamesekit.backbones.base import Backbone
+from siamesekit.backbones.mlp import MLP
+from siamesekit.backbones.residual import ResidualNet
+
+__all__ = ["choose_backbone"]
+
+_SMALLEST_IMAGE = 8
+
+
+def choose_backbone(input_shape: Shape) -> Backbone:
+    """Return a new backbone that suits items of `input_shape`.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        ``(f,)`` or ``(c, h, w)``.
+
+    Returns
+    -------
+    Backbone
+        `ResidualNet` for images of 8×8 pixels or more, else `MLP`.
+    """
+    is_image = len(input_shape) == 3 and min(input_shape[1:]) >= _SMALLEST_IMAGE
+    return ResidualNet() if is_image else MLP()

@@ -1,0 +1,106 @@
+"""A small residual network for small images."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from siamesekit._checks import check_integer
+from siamesekit._types import Shape
+from siamesekit.backbones._shapes import check_image_shape
+from siamesekit.backbones.base import Backbone
+from siamesekit.errors import InvalidDataError
+from siamesekit.registry import register
+
+__all__ = ["ResidualNet"]
+
+_SMALLEST = 8
+_STRIDED_STEM_FROM = 20
+_GRID = 4
+
+
+@register("backbones", "residual")
+class ResidualNet(Backbone):
+    """A convolution 5×5, stages of residual blocks, and the last feature map as the embedding.
+
+    Made for images of about 28×28 pixels, where it is fast on a CPU: 0.31 million weights and an
+    embedding of 2,048 numbers with the default widths.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Filters of each stage. Every stage but the first halves the side of the image.
+    blocks : int
+        Residual blocks in each stage.
+
+    Notes
+    -----
+    The embedding keeps where things are: the last map is averaged down to 4×4 cells (28-pixel
+    images have just that many) and flattened. The first convolution has stride 2 on images of 20
+    pixels and more. Image sides must be at least 8 pixels.
+
+    References
+    ----------
+    .. [1] K. He et al., "Deep residual learning for image recognition", CVPR 2016, Fig. 2.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1) -> None:
+        super().__init__()
+        for width in widths:
+            check_integer("widths", width, low=1)
+        check_integer("widths (how many)", len(widths), low=1)
+        check_integer("blocks", blocks, low=1)
+        self.widths = widths
+        self.blocks = blocks
+
+    def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
+        channels, height, width = check_image_shape(type(self).__name__, input_shape)
+        if min(height, width) < _SMALLEST:
+            raise InvalidDataError(
+                f"ResidualNet needs images of at least {_SMALLEST}×{_SMALLEST} pixels; "
+                f"got items of shape {input_shape}."
+            )
+        stride = 2 if min(height, width) >= _STRIDED_STEM_FROM else 1
+        modules: list[nn.Module] = [
+            nn.Conv2d(channels, self.widths[0], 5, stride, padding=2, bias=False),
+            nn.BatchNorm2d(self.widths[0]),
+            nn.ReLU(),
+        ]
+        before = self.widths[0]
+        for stage, after in enumerate(self.widths):
+            for block in range(self.blocks):
+                halve = stage > 0 and block == 0
+                modules.append(_Block(before, after, stride=2 if halve else 1))
+                before = after
+        return nn.Sequential(*modules, _Grid(_GRID))
+
+
+class _Block(nn.Module):
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
+        self.first_norm = nn.BatchNorm2d(after)
+        self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
+        self.second_norm = nn.BatchNorm2d(after)
+        self.shortcut: nn.Module = nn.Identity()
+        if before != after or stride != 1:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.first_norm(self.first(x)))
+        return F.relu(self.second_norm(self.second(hidden)) + self.shortcut(x))
+
+
+class _Grid(nn.Module):
+    """Average a map down to at most `side` × `side` cells, and flatten it."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: Tensor) -> Tensor:
+        cells = (min(self.side, x.shape[2]), min(self.side, x.shape[3]))
+        if cells != tuple(x.shape[2:]):
+            x = F.adaptive_avg_pool2d(x, cells)
+        return torch.flatten(x, 1)

@@ -1,0 +1,52 @@
+"""The map from a head's score to the probability of *same*."""
+
+import torch
+from torch import Tensor
+
+from siamesekit.evaluation import fit_calibration
+from siamesekit.heads import Head
+
+__all__ = ["calibrate"]
+
+_PAIRS = 10_000
+
+
+def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[float, float]:
+    """Return slope and intercept of the logistic map from a score to P(same).
+
+    A learned head gives logits already: ``(1, 0)``. For a fixed head they are fitted (Platt
+    scaling) to pairs drawn from the training set, as many of one class as of two.
+
+    Parameters
+    ----------
+    head : Head
+    vectors : Tensor of float32, shape (n, d)
+    codes : Tensor of int64, shape (n,)
+        Class of each.
+    seed : int
+    """
+    if head.learned:
+        return 1.0, 0.0
+    i, j = _draw_pairs(codes, torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        scores = head.pairs(vectors[i], vectors[j]).cpu()
+    return fit_calibration(scores.numpy(), (codes[i] == codes[j]).numpy())
+
+
+def _draw_pairs(codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return positions of pairs, half of one class where there are any, never of one item."""
+    n = len(codes)
+    order = torch.argsort(codes, stable=True)
+    sizes = torch.bincount(codes)
+    starts = torch.cumsum(sizes, 0) - sizes
+    i = torch.randint(n, (_PAIRS,), generator=generator)
+    size, start = sizes[codes[i]], starts[codes[i]]
+    position = torch.empty_like(order)
+    position[order] = torch.arange(n)
+    # Step 1 .. size - 1 places on within the class, so that an item never meets itself.
+    step = 1 + (torch.rand(_PAIRS, generator=generator) * (size - 1)).long()
+    mate = order[start + (position[i] - start + step) % size]
+    alone = size < 2
+    j = torch.randint(n, (_PAIRS,), generator=generator)
+    differ = codes[i] != codes[j]
+    return torch.cat([i[~alone], i[differ]]), torch.cat([mate[~alone], j[differ]])

@@ -1,0 +1,210 @@
+"""From the arguments of an estimator to a trained line."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamesekit._checks import check_number
+from siamesekit._random import isolated_rng, seed_from
+from siamesekit._types import IntArray, Shape
+from siamesekit.errors import InvalidDataError
+from siamesekit.estimators._parts import (
+    make_augment,
+    make_backbone,
+    make_head,
+    make_loss,
+    make_miner,
+    make_sampler,
+)
+from siamesekit.evaluation import episode_accuracy
+from siamesekit.samplers import BalancedSampler, EpisodeSampler, Sampler
+from siamesekit.training import (
+    Checkpoint,
+    History,
+    Plan,
+    TrainingLine,
+    embed_items,
+    resolve_device,
+    resolve_precision,
+    train,
+)
+from siamesekit.training.loop import Validate
+
+__all__ = ["Fitting", "make_line"]
+
+_EPISODES_FROM = 20
+_BATCH = 128
+_VALIDATION_EPISODES = 200
+
+
+class Fitting:
+    """One call of an estimator's ``fit``: parts made, data split, line trained.
+
+    Parameters
+    ----------
+    estimator : object
+        Has the arguments of `SiameseClassifier`.
+    items : Tensor, shape (n, c, h, w) or (n, f)
+    codes : ndarray of int64, shape (n,)
+        Class of each item, ``0 .. k - 1``.
+    groups : ndarray of int64, shape (n,), or None
+    """
+
+    def __init__(
+        self, estimator: Any, items: Tensor, codes: IntArray, groups: IntArray | None
+    ) -> None:
+        self.estimator = estimator
+        self.seed = seed_from(estimator.random_state)
+        self.plan = Plan(
+            max_epochs=estimator.max_epochs,
+            learning_rate=estimator.learning_rate,
+            weight_decay=estimator.weight_decay,
+            optimizer=estimator.optimizer,
+            schedule=estimator.schedule,
+            averaging=estimator.averaging,
+            patience=estimator.patience,
+            verbose=estimator.verbose,
+        )
+        shape = tuple(items.shape[1:])
+        self.device = resolve_device(estimator.device)
+        self.precision = resolve_precision(estimator.precision, self.device, shape)
+        self.augment = make_augment(estimator.augment, shape)
+        held_out = _hold_out(estimator.validation, codes, groups, self.seed)
+        self.validate = self._validation(items, codes, groups, held_out)
+        kept = torch.from_numpy(~held_out)
+        self.items = items if bool(kept.all()) else items[kept.to(items.device)]
+        trained, train_codes = np.unique(codes[~held_out], return_inverse=True)
+        self.n_classes = len(trained)
+        self.labels = torch.from_numpy(train_codes.astype(np.int64))
+        train_groups = None if groups is None else torch.from_numpy(groups[~held_out])
+        sampler = make_sampler(estimator.sampler, lambda: _choose_sampler(self.labels))
+        self.sampler = sampler.bind(self.labels, train_groups, seed=self.seed)
+        with isolated_rng(self.seed):
+            self.line = make_line(estimator, shape, self.n_classes, self.device)
+
+    def run(self) -> History:
+        """Train the line; return what happened."""
+        checkpoint = self.estimator.checkpoint
+        if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
+            checkpoint = Checkpoint(checkpoint)
+        return train(
+            self.line,
+            self.items.to(self.device),
+            self.labels,
+            self.sampler,
+            self.plan,
+            augment=self.augment,
+            validate=self.validate,
+            checkpoint=checkpoint,
+            seed=self.seed,
+        )
+
+    def _validation(
+        self, items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray
+    ) -> Validate | None:
+        if not held_out.any():
+            return None
+        mask = torch.from_numpy(held_out)
+        own_items = items[mask.to(items.device)]
+        own_codes = codes[held_out]
+        own_groups = None if groups is None else groups[held_out]
+        way = _largest_way(own_codes, own_groups)
+
+        def one_shot_accuracy(line: TrainingLine) -> float:
+            vectors = embed_items(line.backbone, own_items, self.device, self.precision)
+            return episode_accuracy(
+                vectors,
+                own_codes,
+                scorer=line.head,
+                way=way,
+                n_episodes=_VALIDATION_EPISODES,
+                groups=own_groups,
+                within=own_groups is not None,
+                random_state=self.seed,
+            ).value
+
+        return one_shot_accuracy
+
+
+def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:
+    """Return the built training line of an estimator, on `device`, its weights drawn afresh.
+
+    Parameters
+    ----------
+    estimator : object
+        Has the arguments of `SiameseClassifier`.
+    shape : tuple of int
+        Shape of an item.
+    n_classes : int
+        Number of classes in training.
+    device : torch.device
+    """
+    backbone = make_backbone(estimator.backbone, shape).to(device)
+    dim = _embedding_size(backbone, shape, device)
+    head = make_head(estimator.head).build(dim)
+    loss = make_loss(estimator.loss).build(dim, n_classes)
+    precision = resolve_precision(estimator.precision, device, shape)
+    line = TrainingLine(backbone, head, loss, make_miner(estimator.miner), precision).to(device)
+    if len(shape) == 3:
+        line.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return line
+
+
+def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.device) -> int:
+    with torch.inference_mode():
+        backbone.eval()
+        try:
+            embedding = backbone(torch.zeros(2, *shape, device=device))
+        except (RuntimeError, ValueError) as error:
+            raise InvalidDataError(
+                f"backbone {type(backbone).__name__} cannot take items of shape {shape}: {error}"
+            ) from error
+        finally:
+            backbone.train()
+    if embedding.ndim != 2 or len(embedding) != 2:
+        raise InvalidDataError(
+            f"backbone {type(backbone).__name__} must return embeddings of shape (b, d); "
+            f"for a batch of 2 it returned {tuple(embedding.shape)}."
+        )
+    return int(embedding.shape[1])
+
+
+def _choose_sampler(labels: Tensor) -> Sampler:
+    sizes = torch.bincount(labels)
+    usable = int((sizes >= 2).sum())
+    if usable >= _EPISODES_FROM:
+        return EpisodeSampler(way=_EPISODES_FROM)
+    classes = max(2, min(len(sizes), _BATCH // 4))
+    return BalancedSampler(classes=classes, per_class=max(2, _BATCH // classes))
+
+
+def _hold_out(
+    share: float | None, codes: IntArray, groups: IntArray | None, seed: int
+) -> np.ndarray:
+    """Return which items belong to the held-out groups (or classes), shape (n,) of bool."""
+    if share is None:
+        return np.zeros(len(codes), dtype=bool)
+    check_number("validation", share, low=0.0, high=1.0, open_low=True, open_high=True)
+    unit, name, least = (codes, "classes", 2) if groups is None else (groups, "groups", 1)
+    known = np.unique(unit)
+    n_held = max(least, round(share * len(known)))
+    if len(known) - n_held < least:
+        raise InvalidDataError(
+            f"validation={share} of {len(known)} {name} leaves too few of them: at least {least} "
+            f"must be held out, and as many left to train on."
+        )
+    held = np.random.default_rng(seed).choice(known, n_held, replace=False)
+    return np.isin(unit, held)
+
+
+def _largest_way(codes: IntArray, groups: IntArray | None, most: int = 20) -> int:
+    groups = np.zeros_like(codes) if groups is None else groups
+    classes, first, sizes = np.unique(codes, return_index=True, return_counts=True)
+    usable = first[sizes >= 2]
+    if len(usable) == 0:
+        raise InvalidDataError(
+            "validation needs classes with two items at least; the held-out ones have one each."
+        )
+    return int(min(most, np.bincount(groups[usable]).max()))

@@ -1,0 +1,54 @@
+"""An exponential moving average of the weights."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+__all__ = ["averaged", "weight_average"]
+
+
+def weight_average(module: nn.Module, decay: float) -> AveragedModel:
+    """Return a keeper of ``average ← decay · average + (1 − decay) · weights``.
+
+    The decay is held at ``(1 + t) / (10 + t)`` in step ``t`` while that is smaller, so that the
+    first weights are soon forgotten. Buffers (batch-normalisation statistics) are averaged too.
+
+    Parameters
+    ----------
+    module : nn.Module
+    decay : float
+        In (0, 1).
+
+    References
+    ----------
+    .. [1] B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by averaging",
+       SIAM J. Control and Optimization 30, 1992.
+    """
+
+    def take_in(averages: list[Tensor], weights: list[Tensor], steps: Tensor | int) -> None:
+        t = int(steps)
+        share = 1.0 - min(decay, (1 + t) / (10 + t))
+        if averages[0].is_floating_point():
+            torch._foreach_lerp_(averages, weights, share)
+        else:
+            torch._foreach_copy_(averages, weights)
+
+    return AveragedModel(module, multi_avg_fn=take_in, use_buffers=True)  # type: ignore[arg-type]
+
+
+@contextmanager
+def averaged(module: nn.Module, average: AveragedModel | None) -> Iterator[None]:
+    """Put the averaged weights into `module` for a while; do nothing where there are none."""
+    if average is None:
+        yield
+        return
+    own = copy.deepcopy(module.state_dict())
+    module.load_state_dict(average.module.state_dict())
+    try:
+        yield
+    finally:
+        module.load_state_dict(own)

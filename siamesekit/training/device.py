@@ -1,0 +1,88 @@
+"""Where training runs, and in what precision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+
+from siamesekit._checks import check_choice
+from siamesekit._types import Shape
+from siamesekit.errors import InvalidParameterError
+
+__all__ = ["Device", "Precision", "autocast", "resolve_device", "resolve_precision"]
+
+Device = Literal["auto", "cpu", "cuda", "mps"] | str | torch.device
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def resolve_device(device: Device) -> torch.device:
+    """Return the device to use.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}, other device string, or torch.device
+        ``"auto"`` takes CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Raises
+    ------
+    InvalidParameterError
+        If torch knows no such device, or this machine has none.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise InvalidParameterError(
+            f"device must be 'auto', 'cpu', 'cuda', 'mps' or a torch device; got {device!r}."
+        ) from error
+    missing = (resolved.type == "cuda" and not torch.cuda.is_available()) or (
+        resolved.type == "mps" and not torch.backends.mps.is_available()
+    )
+    if missing:
+        raise InvalidParameterError(f"device {device!r} is asked for, but this machine has none.")
+    return resolved
+
+
+def resolve_precision(
+    precision: Precision, device: torch.device, input_shape: Shape
+) -> torch.dtype:
+    """Return the type in which the backbone computes: ``torch.float32`` or ``torch.bfloat16``.
+
+    Parameters
+    ----------
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"`` takes bfloat16 for images where the processor multiplies it natively, and
+        float32 elsewhere: vectors are cheap, and their scales vary too much for eight bits.
+    device : torch.device
+    input_shape : tuple of int
+        ``(f,)`` or ``(c, h, w)``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `precision` is none of these.
+    """
+    check_choice("precision", precision, ("auto", "float32", "bfloat16"))
+    if precision == "auto":
+        wanted = len(input_shape) == 3 and _has_bfloat16(device)
+        return torch.bfloat16 if wanted else torch.float32
+    return torch.float32 if precision == "float32" else torch.bfloat16
+
+
+@contextmanager
+def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Compute in `dtype` where that is safe; do nothing for float32."""
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+        yield
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return False

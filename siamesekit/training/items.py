@@ -1,0 +1,42 @@
+"""Items in memory, and the float batches made of them."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+__all__ = ["Augment", "as_float", "draw_batch"]
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+"""Takes a float batch and a generator on the same device; returns the changed batch."""
+
+
+def as_float(items: Tensor) -> Tensor:
+    """Return items as float32: uint8 divided by 255, bool as 0 and 1, floats as they are."""
+    if items.dtype == torch.uint8:
+        return items.float().div_(255)
+    return items.float()
+
+
+def draw_batch(
+    items: Tensor,
+    index: Tensor,
+    augment: Augment | None,
+    generator: torch.Generator,
+    device: torch.device,
+) -> Tensor:
+    """Return the items at `index` as a float batch on `device`, augmented if asked.
+
+    Parameters
+    ----------
+    items : Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
+    index : Tensor of int64, shape (b,)
+        On the CPU, as samplers draw it.
+    augment : callable, optional
+    generator : torch.Generator
+        On `device`.
+    device : torch.device
+    """
+    # Bytes cross to the device, not floats: a quarter of the traffic.
+    batch = as_float(items[index.to(items.device)].to(device))
+    return batch if augment is None else augment(batch, generator)

@@ -1,0 +1,133 @@
+"""The training line: embed, compare, choose, charge."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siamesekit._types import Pairs, Tuples
+from siamesekit.errors import InvalidParameterError
+from siamesekit.heads import Head
+from siamesekit.losses import Loss, PairLoss
+from siamesekit.miners import Miner
+from siamesekit.training.embedding import embed_batch
+
+__all__ = ["Charge", "TrainingLine"]
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What one batch gives.
+
+    Attributes
+    ----------
+    loss : Tensor of float, shape ()
+    embeddings : Tensor of float32, shape (b, d)
+        Detached.
+    scores : Tensor of float32, shape (b, b) or (n,)
+        Detached; one a pair where the sampler pairs its items.
+    labels : Tensor of int64, shape (b,)
+    tuples : Pairs or Triplets or None
+        What the miner chose; None without a miner.
+    """
+
+    loss: Tensor
+    embeddings: Tensor
+    scores: Tensor
+    labels: Tensor
+    tuples: Tuples | None
+
+
+class TrainingLine(nn.Module):
+    """A backbone, a head and a loss, with a miner between if there is one.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+        Maps ``(b, *input_shape)`` to ``(b, d)``.
+    head : Head
+    loss : Loss
+    miner : Miner, optional
+    precision : torch.dtype
+        Type in which the backbone computes. Head and loss compute in float32.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the loss takes embeddings and so would leave a learned head untrained.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        head: Head,
+        loss: Loss,
+        miner: Miner | None = None,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if loss.takes == "embeddings" and any(True for _ in head.parameters()):
+            raise InvalidParameterError(
+                f"loss {type(loss).__name__} works on embeddings and would never train head "
+                f"{type(head).__name__}; use a fixed head (cosine, euclidean, sqeuclidean)."
+            )
+        self.backbone = backbone
+        self.head = head
+        self.loss = loss
+        self.miner = miner
+        self.precision = precision
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Return embeddings in float32, shape (b, d), of a float batch (b, …)."""
+        return embed_batch(self.backbone, x, self.precision)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Charge:
+        """Charge a batch in which every item meets every other.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (b, c, h, w) or (b, f)
+        labels : Tensor of int64, shape (b,)
+        """
+        embeddings = self.embed(x)
+        on_embeddings = self.loss.takes == "embeddings"
+        # Scores that only feed the miner and the history need no graph.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not on_embeddings):
+            scores: Tensor = self.head(embeddings, embeddings)
+        tuples = None
+        if self.miner is not None:
+            chosen_from = scores if self.miner.takes == "scores" else embeddings
+            tuples = self.miner(chosen_from.detach(), labels)
+        loss = self.loss(embeddings if on_embeddings else scores, labels, tuples)
+        return Charge(loss, embeddings.detach(), scores.detach(), labels, tuples)
+
+    def forward_pairs(self, x: Tensor, labels: Tensor) -> Charge:
+        """Charge a two-tower batch: item ``2k`` meets item ``2k + 1`` and no other.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (2n, c, h, w) or (2n, f)
+        labels : Tensor of int64, shape (2n,)
+
+        Raises
+        ------
+        InvalidParameterError
+            If the loss is not one on pairs, or there is a miner.
+        """
+        if not isinstance(self.loss, PairLoss) or self.miner is not None:
+            raise InvalidParameterError(
+                "a sampler of pairs needs a loss on pairs ('bce', 'contrastive') and no miner; "
+                f"got loss {type(self.loss).__name__} and miner {_name(self.miner)}."
+            )
+        embeddings = self.embed(x)
+        scores: Tensor = self.head.pairs(embeddings[0::2], embeddings[1::2])
+        same = (labels[0::2] == labels[1::2]).to(scores.dtype)
+        loss = self.loss.pair_loss(scores, same)
+        every = torch.arange(len(labels), device=labels.device)
+        pairs = Pairs(every[0::2], every[1::2])
+        return Charge(loss, embeddings.detach(), scores.detach(), labels, pairs)
+
+
+def _name(part: Any) -> str:
+    return "None" if part is None else type(part).__name__

@@ -1,0 +1,99 @@
+"""Every backbone embeds; the paper's has the paper's size."""
+
+import pytest
+import torch
+
+from siamesekit import registry
+from siamesekit._random import isolated_rng
+from siamesekit.backbones import MLP, Conv4, KochNet, MnistMLP, ResidualNet, choose_backbone
+from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
+from siamesekit.heads import L1Head
+
+SMALL_KOCH = {"filters": (4, 4, 4, 8), "kernels": (10, 7, 4, 4), "units": 32}
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_koch_has_the_papers_parameters_with_its_head() -> None:
+    network, head = KochNet().build((1, 105, 105)), L1Head().build(4096)
+    assert count(network) + count(head) == 38_951_745
+
+
+def test_mnist_mlp_has_the_originals_parameters() -> None:
+    assert count(MnistMLP().build((1, 28, 28))) == 125_248
+
+
+def test_conv4_embeds_28_pixels_in_64_numbers() -> None:
+    assert Conv4().build((1, 28, 28)).eval()(torch.zeros(3, 1, 28, 28)).shape == (3, 64)
+
+
+@pytest.mark.parametrize("name", registry.names("backbones"))
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 40), (1, 105, 105), (6,)])
+def test_backbones_embed_or_say_why_not(name: str, shape: tuple[int, ...]) -> None:
+    params = SMALL_KOCH if name == "koch" else {}
+    backbone = registry.create("backbones", name, **params)
+    x = torch.rand(4, *shape)
+    try:
+        backbone.build(shape).eval()
+    except InvalidDataError as error:
+        assert str(shape) in str(error)
+        return
+    embeddings = backbone(x)
+    assert embeddings.ndim == 2
+    assert len(embeddings) == 4
+    assert bool(torch.isfinite(embeddings).all())
+    # One item alone is embedded as it is beside others.
+    torch.testing.assert_close(backbone(x[:1]), embeddings[:1], rtol=1e-3, atol=1e-4)
+
+
+def test_an_unbuilt_backbone_says_so() -> None:
+    with pytest.raises(NotBuiltError, match="build"):
+        MLP()(torch.zeros(2, 3))
+
+
+def test_building_twice_keeps_weights_and_another_shape_is_refused() -> None:
+    net = MLP().build((3,))
+    before = net.network
+    assert net.build((3,)).network is before
+    with pytest.raises(InvalidDataError, match=r"\(3,\).*\(4,\)"):
+        net.build((4,))
+
+
+def spread_of_embeddings(init: str) -> float:
+    with isolated_rng(0):
+        net = KochNet(init=init).build((1, 105, 105)).eval()  # type: ignore[arg-type]
+    x = (torch.rand(8, 1, 105, 105, generator=torch.Generator().manual_seed(0)) < 0.05).float()
+    with torch.inference_mode():
+        return float(net(x).std(0).mean())
+
+
+def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
+    assert spread_of_embeddings("paper") < 0.01
+    assert spread_of_embeddings("trainable") > 0.02
+
+
+@pytest.mark.parametrize(
+    ("make", "argument"),
+    [
+        (lambda: KochNet(filters=(64, 64)), "filters"),
+        (lambda: KochNet(units=0), "units"),
+        (lambda: KochNet(init="papper"), "init"),  # type: ignore[arg-type]
+        (lambda: Conv4(width=0), "width"),
+        (lambda: ResidualNet(widths=()), "widths"),
+        (lambda: ResidualNet(blocks=1.5), "blocks"),  # type: ignore[arg-type]
+        (lambda: MLP(hidden=(0,)), "hidden"),
+        (lambda: MnistMLP(dropout=1.0), "dropout"),
+    ],
+)
+def test_bad_parameters_are_named(make: object, argument: str) -> None:
+    with pytest.raises(InvalidParameterError, match=argument):
+        make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind"), [((5,), MLP), ((1, 28, 28), ResidualNet), ((1, 4, 4), MLP)]
+)
+def test_auto_chooses_by_shape(shape: tuple[int, ...], kind: type) -> None:
+    assert isinstance(choose_backbone(shape), kind)

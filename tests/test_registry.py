@@ -1,0 +1,126 @@
+"""Parts by name: built-ins, and plugins of made-up distributions."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siamesekit import registry
+from siamesekit.errors import (
+    InvalidParameterError,
+    PluginConflictError,
+    PluginImportError,
+    UnknownPartError,
+)
+
+
+class Shop:
+    """A folder on sys.path into which made-up distributions are installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def install(self, dist: str, kind: str, name: str, value: str, code: str) -> None:
+        module = value.split(":")[0]
+        (self.folder / f"{module}.py").write_text(code)
+        info = self.folder / f"{dist.replace('-', '_')}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[siamesekit.{kind}]\n{name} = {value}\n")
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    monkeypatch.syspath_prepend(tmp_path)
+    return Shop(tmp_path)
+
+
+HEAD = """
+from siamesekit.heads import CosineHead
+class ShopHead(CosineHead):
+    def __init__(self, sharpness=2.0):
+        super().__init__()
+        self.sharpness = sharpness
+"""
+
+
+def test_a_plugin_is_found_by_name_with_its_parameters(shop: Shop) -> None:
+    shop.install("good-shop", "heads", "shop", "good_shop_heads:ShopHead", HEAD)
+    assert "shop" in registry.names("heads")
+    head = registry.create("heads", "shop", sharpness=3.0)
+    assert head.sharpness == 3.0
+    assert registry.name_of("heads", head) == "shop"
+
+
+def test_listing_names_imports_no_plugin(shop: Shop) -> None:
+    shop.install("lazy-shop", "heads", "lazy", "lazy_shop_heads:ShopHead", HEAD)
+    shop.install("lazy-other", "heads", "lazy-two", "lazy_other_heads:ShopHead", HEAD)
+    registry.names("heads")
+    assert "lazy_shop_heads" not in sys.modules
+    registry.get("heads", "lazy")
+    assert "lazy_shop_heads" in sys.modules
+    assert "lazy_other_heads" not in sys.modules
+
+
+def test_a_failing_plugin_is_named_and_leaves_the_others_alone(shop: Shop) -> None:
+    shop.install("bad-shop", "heads", "bad", "bad_shop_heads:X", "import no_such_module_at_all")
+    shop.install("fine-shop", "heads", "fine", "fine_shop_heads:ShopHead", HEAD)
+    with pytest.raises(PluginImportError, match=r"bad-shop.*no_such_module_at_all"):
+        registry.get("heads", "bad")
+    assert registry.get("heads", "fine").__name__ == "ShopHead"
+    assert registry.get("heads", "cosine").__name__ == "CosineHead"
+
+
+def test_two_distributions_that_claim_one_name_are_both_named(shop: Shop) -> None:
+    shop.install("shop-a", "heads", "twice", "shop_a_heads:ShopHead", HEAD)
+    shop.install("shop-b", "heads", "twice", "shop_b_heads:ShopHead", HEAD)
+    with pytest.raises(PluginConflictError, match=r"shop-a.*shop-b"):
+        registry.get("heads", "twice")
+
+
+def test_a_built_in_wins_over_a_plugin_and_says_so(shop: Shop) -> None:
+    shop.install("greedy", "heads", "cosine", "greedy_heads:ShopHead", HEAD)
+    with pytest.warns(UserWarning, match="greedy"):
+        assert registry.get("heads", "cosine").__name__ == "CosineHead"
+
+
+def test_a_plugin_that_is_no_class_is_refused(shop: Shop) -> None:
+    shop.install("odd-shop", "heads", "odd", "odd_shop_heads:x", "x = 3")
+    with pytest.raises(PluginImportError, match="must be a class"):
+        registry.get("heads", "odd")
+
+
+def test_an_unknown_name_gets_near_matches() -> None:
+    with pytest.raises(UnknownPartError, match=r"'tripet'.*Did you mean 'triplet'"):
+        registry.get("losses", "tripet")
+
+
+def test_a_misspelt_parameter_is_refused_with_near_matches() -> None:
+    with pytest.raises(InvalidParameterError, match=r"'margn'.*Did you mean 'margin'"):
+        registry.create("losses", "triplet", margn=0.3)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match=r"kind must be one of.*Did you mean 'heads'"):
+        registry.names("head")
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(InvalidParameterError, match="built-in of heads already"):
+        registry.register("heads", "cosine")(object)
+
+
+@pytest.mark.parametrize("kind", [k for k in registry.KINDS if k != "indexes"])
+def test_every_built_in_is_found_again_by_its_instance(kind: str) -> None:
+    for name in registry.names(kind):
+        if ":" not in name:
+            assert registry.name_of(kind, registry.create(kind, name)) == name
+
+
+def test_importing_the_registry_imports_no_part() -> None:
+    code = (
+        "import sys, siamesekit.registry\n"
+        "assert not any(m.startswith('siamesekit.losses.') for m in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
