@@ -112,6 +112,6 @@ def _pairs(tuples: Tuples | None, b: int, device: torch.device) -> Pairs:
     if isinstance(tuples, Triplets):
         i, j = tuples.a.repeat(2), torch.cat([tuples.p, tuples.n])
         unordered = torch.minimum(i, j) * b + torch.maximum(i, j)
-        once = unordered.unique()
+        once: Tensor = torch.unique(unordered)
         return Pairs(once // b, once % b)
     return tuples

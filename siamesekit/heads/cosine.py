@@ -1,0 +1,25 @@
+"""The cosine distance."""
+
+from torch import Tensor
+
+from siamesekit.heads._checked import CheckedHead
+from siamesekit.heads._unit import unit
+from siamesekit.registry import register
+
+__all__ = ["CosineHead"]
+
+
+@register("heads", "cosine")
+class CosineHead(CheckedHead):
+    """Cosine of the angle less one, in ``[-2, 0]``: the distance is ``1 - cos(a, b)``.
+
+    An embedding of zeros has no direction; its cosine with anything, itself too, is 0.
+    """
+
+    learned = False
+
+    def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return (unit(a) @ unit(b).T - 1).clamp(max=0)
+
+    def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return ((unit(a) * unit(b)).sum(1) - 1).clamp(max=0)

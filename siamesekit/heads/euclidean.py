@@ -1,0 +1,25 @@
+"""The Euclidean distance."""
+
+from torch import Tensor
+
+from siamesekit.heads._checked import CheckedHead
+from siamesekit.heads._squared_distances import safe_sqrt, squared_distances
+from siamesekit.registry import register
+
+__all__ = ["EuclideanHead"]
+
+
+@register("heads", "euclidean")
+class EuclideanHead(CheckedHead):
+    """Minus the Euclidean distance: ``-sqrt(sum_k (a_k - b_k)²)``.
+
+    Between equal embeddings the score is 0 and so is its gradient.
+    """
+
+    learned = False
+
+    def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return -safe_sqrt(squared_distances(a, b))
+
+    def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return -safe_sqrt((a - b).square().sum(1))

@@ -1,0 +1,26 @@
+"""The squared Euclidean distance."""
+
+from torch import Tensor
+
+from siamesekit.heads._checked import CheckedHead
+from siamesekit.heads._squared_distances import squared_distances
+from siamesekit.registry import register
+
+__all__ = ["SqEuclideanHead"]
+
+
+@register("heads", "sqeuclidean")
+class SqEuclideanHead(CheckedHead):
+    """Minus the squared Euclidean distance: ``-sum_k (a_k - b_k)²``.
+
+    The distance of FaceNet's triplet loss and of prototypical networks. Embeddings are taken as
+    they are; on the unit sphere it is twice the distance of head ``cosine``.
+    """
+
+    learned = False
+
+    def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return -squared_distances(a, b)
+
+    def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return -(a - b).square().sum(1)
