@@ -118,9 +118,11 @@ def test_every_built_in_is_found_again_by_its_instance(kind: str) -> None:
             assert registry.name_of(kind, registry.create(kind, name)) == name
 
 
-def test_importing_the_registry_imports_no_part() -> None:
+def test_importing_the_package_scans_for_no_plugin() -> None:
     code = (
-        "import sys, siamesekit.registry\n"
-        "assert not any(m.startswith('siamesekit.losses.') for m in sys.modules)"
+        "import importlib.metadata as m\n"
+        "def refuse(**kwargs): raise AssertionError('scanned')\n"
+        "m.entry_points = refuse\n"
+        "import siamesekit"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,7 +17,15 @@ from siamesekit import data, registry
 from siamesekit._params import Part
 from siamesekit.errors import InvalidParameterError, SavedModelError
 
-__all__ = ["FORMAT", "decode_labels", "decode_spec", "encode_labels", "encode_spec", "read", "write"]
+__all__ = [
+    "FORMAT",
+    "decode_labels",
+    "decode_spec",
+    "encode_labels",
+    "encode_spec",
+    "read",
+    "write",
+]
 
 FORMAT = 1
 _DESCRIPTION = "model.json"

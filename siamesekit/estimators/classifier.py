@@ -290,7 +290,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         InvalidDataError
-            If one of them is not enrolled, or none would be left; nothing is then forgotten.
+            If one of them is not enrolled; nothing is then forgotten.
         """
         check_is_fitted(self)
         self.gallery_.forget(np.atleast_1d(np.asarray(classes)))

@@ -1,1 +1,30 @@
 """How good is it: episodes, retrieval, baselines."""
+
+from siamesekit.evaluation.baselines import cosine_similarity, modified_hausdorff
+from siamesekit.evaluation.calibration import fit_calibration
+from siamesekit.evaluation.episodes import (
+    Episodes,
+    draw_episodes,
+    episode_accuracy,
+    score_episodes,
+)
+from siamesekit.evaluation.lake import runs_accuracy
+from siamesekit.evaluation.leakage import check_disjoint
+from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
+from siamesekit.evaluation.ties import share_of_ties
+
+__all__ = [
+    "Episodes",
+    "Result",
+    "check_disjoint",
+    "cosine_similarity",
+    "draw_episodes",
+    "episode_accuracy",
+    "fit_calibration",
+    "mean_interval",
+    "modified_hausdorff",
+    "runs_accuracy",
+    "score_episodes",
+    "share_of_ties",
+    "wilson_interval",
+]

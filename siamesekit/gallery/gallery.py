@@ -132,7 +132,14 @@ class Gallery:
         -------
         Tensor of float32, shape (m, k)
             Columns in the order of `classes`; higher = more alike.
+
+        Raises
+        ------
+        InvalidDataError
+            If no class is enrolled.
         """
+        if len(self) == 0:
+            raise InvalidDataError("the gallery is empty: enroll at least one class first.")
         classes, codes = np.unique(self.labels, return_inverse=True)
         of = torch.from_numpy(codes.astype(np.int64)).to(self.vectors.device)
         examples = self.vectors
@@ -140,7 +147,9 @@ class Gallery:
             examples = _mean_by_class(self.vectors, of, len(classes))
         # Queries go in blocks, so that the scores against all examples stay in the cache.
         rows = max(1, _BLOCK // max(1, len(examples)))
-        blocks = [self._block(block, examples, of, len(classes)) for block in torch.split(queries, rows)]
+        blocks = [
+            self._block(block, examples, of, len(classes)) for block in torch.split(queries, rows)
+        ]
         return torch.cat(blocks) if blocks else queries.new_empty(0, len(classes))
 
     def _block(self, queries: Tensor, examples: Tensor, of: Tensor, n_classes: int) -> Tensor:

@@ -140,7 +140,9 @@ def train(
     ) as bar:
         while run.history.epochs < plan.max_epochs and not run.out_of_patience():
             numbers = run.epoch(validate)
-            bar.set_postfix({k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers})
+            bar.set_postfix(
+                {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
+            )
             bar.update()
             for callback in callbacks:
                 callback(line, run.history)
@@ -177,9 +179,7 @@ class _Run:
             plan.optimizer, self.line, plan.learning_rate, plan.weight_decay
         )
         self.schedule = make_schedule(plan.schedule, self.optimizer, steps)
-        self.average = (
-            None if plan.averaging is None else weight_average(self.line, plan.averaging)
-        )
+        self.average = None if plan.averaging is None else weight_average(self.line, plan.averaging)
         self.monitor = HealthMonitor(_margin_of(self.line))
 
     def epoch(self, validate: Validate | None) -> dict[str, float]:

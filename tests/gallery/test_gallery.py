@@ -33,9 +33,7 @@ def test_class_scores(aggregate: str, expected: list[list[float]]) -> None:
 
 
 @pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
-def test_blocks_give_what_one_block_gives(
-    aggregate: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_blocks_give_what_one_block_gives(aggregate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = gallery(aggregate).class_scores(QUERY)
     monkeypatch.setattr("siamesekit.gallery.gallery._BLOCK", 1)
     torch.testing.assert_close(gallery(aggregate).class_scores(QUERY), whole)

@@ -72,7 +72,9 @@ def run(line: TrainingLine, seed: int = 0, **options: object) -> History:
 def test_every_line_learns(head: str, loss: str, miner: str | None) -> None:
     line = make_line(head, loss, miner)
     history = run(line)
-    gap = [d - s for s, d in zip(history["distance_same"], history["distance_different"], strict=True)]
+    gap = [
+        d - s for s, d in zip(history["distance_same"], history["distance_different"], strict=True)
+    ]
     assert gap[-1] > 1.2 * gap[0]
     assert not line.training
 

@@ -1,0 +1,62 @@
+"""The ORL (AT&T) faces: 40 people, ten photographs each."""
+
+import os
+
+import numpy as np
+
+from siamesekit.data._archive import find_source, open_files
+from siamesekit.data.images import ImageSet
+from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
+
+__all__ = ["load_orl_faces"]
+
+_PEOPLE, _EACH, _HEIGHT, _WIDTH = 40, 10, 112, 92
+
+
+def load_orl_faces(root: str | os.PathLike[str] | None = None) -> ImageSet:
+    """Load the ORL faces; credit Olivetti Research Laboratory where you show them.
+
+    Parameters
+    ----------
+    root : path-like
+        Folder that holds ``att_faces.zip`` or the folder extracted from it. No checked download is
+        known, so it must be given.
+
+    Returns
+    -------
+    ImageSet
+        ``X`` (400, 112, 92); ``y`` is ``"s1"`` to ``"s40"``, in this order.
+
+    Raises
+    ------
+    DatasetNotFoundError
+        If `root` is not given or the files are not there.
+    CorruptDatasetError
+        If a file is missing or is no 92 × 112 PGM.
+
+    References
+    ----------
+    .. [1] F. Samaria, A. Harter, "Parameterisation of a stochastic model for human face
+       identification", WACV 1994.
+    """
+    if root is None:
+        raise DatasetNotFoundError(
+            "root must be given: the folder that holds att_faces.zip, the AT&T 'Database of Faces'."
+        )
+    source = find_source(root, "att_faces")
+    names = [f"s{n}/{m}.pgm" for n in range(1, _PEOPLE + 1) for m in range(1, _EACH + 1)]
+    with open_files(source) as files:
+        try:
+            images = np.stack([_decode_pgm(files.read(name), name) for name in names])
+        except (KeyError, FileNotFoundError) as error:
+            raise CorruptDatasetError(f"{source} is incomplete: {error}") from error
+    return ImageSet(X=images, y=np.array([name.split("/")[0] for name in names]))
+
+
+def _decode_pgm(data: bytes, name: str) -> np.ndarray:
+    """Return the pixels of a binary PGM of the data base's one size."""
+    size = _HEIGHT * _WIDTH
+    header = data[: len(data) - size].split()
+    if header != [b"P5", str(_WIDTH).encode(), str(_HEIGHT).encode(), b"255"]:
+        raise CorruptDatasetError(f"{name} must be a {_WIDTH}×{_HEIGHT} PGM of bytes.")
+    return np.frombuffer(data, dtype=np.uint8, offset=len(data) - size).reshape(_HEIGHT, _WIDTH)
