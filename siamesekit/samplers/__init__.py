@@ -1,5 +1,9 @@
 """Batches: what is seen, and beside what."""
 
+from siamesekit.samplers.balanced import BalancedSampler
 from siamesekit.samplers.base import Sampler
+from siamesekit.samplers.episodes import EpisodeSampler
+from siamesekit.samplers.pairs import PairSampler
+from siamesekit.samplers.random import RandomSampler
 
-__all__ = ["Sampler"]
+__all__ = ["BalancedSampler", "EpisodeSampler", "PairSampler", "RandomSampler", "Sampler"]

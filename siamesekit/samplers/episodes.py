@@ -1,0 +1,121 @@
+"""N-way K-shot episodes."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from siamesekit._checks import check_integer, check_number
+from siamesekit.errors import InvalidDataError
+from siamesekit.registry import register
+from siamesekit.samplers._classes import ClassTable, even_share
+from siamesekit.samplers.base import Sampler
+
+__all__ = ["EpisodeSampler"]
+
+
+@register("samplers", "episodes")
+class EpisodeSampler(Sampler):
+    """One episode a batch: `way` classes, each with `shot` supports and `queries` queries.
+
+    A batch stands class by class, and in each class the supports come first:
+    ``labels[batch].view(way, shot + queries)`` has one class a row. An item never occurs twice in
+    a batch, so support and query are never the same one.
+
+    Parameters
+    ----------
+    way : int, default=20
+        Classes in an episode.
+    shot : int, default=1
+        Supports of a class.
+    queries : int, default=1
+        Queries of a class.
+    within : float, default=0.75
+        Share of the episodes, in ``[0, 1]``, whose classes are of one group (the characters of
+        one alphabet, which is the harder task); the others draw from all classes alike. Exact in
+        every epoch to less than one episode. A group of fewer classes than `way` gives all of
+        them, and other groups fill the rest, so that every batch has the same shape. Without
+        groups it has no meaning.
+    n_batches : int, optional
+        Episodes in an epoch; by default as many as show as many images as there are.
+
+    Notes
+    -----
+    Classes with fewer than ``shot + queries`` items take no part. The group of an episode is
+    drawn with a chance that grows with its number of classes, so that classes are equally
+    frequent. Items of a class are dealt in turn from a shuffled order, so that each is seen about
+    equally often.
+
+    References
+    ----------
+    O. Vinyals et al., *Matching networks for one shot learning*, NeurIPS 2016, section 4.1.
+    """
+
+    def __init__(
+        self,
+        way: int = 20,
+        shot: int = 1,
+        queries: int = 1,
+        within: float = 0.75,
+        n_batches: int | None = None,
+    ) -> None:
+        self.way = check_integer("way", way, low=2)
+        self.shot = check_integer("shot", shot, low=1)
+        self.queries = check_integer("queries", queries, low=1)
+        self.within = check_number("within", within, low=0, high=1)
+        self.n_batches = None if n_batches is None else check_integer("n_batches", n_batches, low=1)
+        self._table: ClassTable | None = None
+
+    def check(self) -> None:
+        """Raise `InvalidDataError` if no episode can be made.
+
+        Raises
+        ------
+        InvalidDataError
+            If fewer than `way` classes have ``shot + queries`` items, or ``within`` is 1 and no
+            group has so many.
+        """
+        assert self.labels is not None
+        table = ClassTable(self.labels, self.groups)
+        each = self.shot + self.queries
+        enough = table.sizes >= each
+        if int(enough.sum()) < self.way:
+            raise InvalidDataError(
+                f"labels must hold at least way={self.way} classes with shot + queries = {each} "
+                f"items; {int(enough.sum())} of the {len(table)} classes have so many."
+            )
+        largest = int(torch.bincount(table.group_of[enough]).max())
+        if self.groups is not None and self.within == 1 and largest < self.way:
+            raise InvalidDataError(
+                f"groups must hold one with at least way={self.way} usable classes for within=1; "
+                f"the largest has {largest}."
+            )
+        self._table = table
+
+    def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """Yield positions, shape ``(way * (shot + queries),)``, class by class."""
+        table, each = self._table, self.shot + self.queries
+        assert table is not None
+        usable = (table.sizes >= each).nonzero().squeeze(1)
+        group_of, sizes, starts = table.group_of[usable], table.sizes[usable], table.starts[usable]
+        stays = even_share(len(self), self.within, generator).tolist()
+        deal = self._batches_a_pass()
+        for number, stay in enumerate(stays):
+            if number % deal == 0:
+                order, dealt = table.shuffled(generator), torch.zeros_like(sizes)
+            keys = torch.rand(len(usable), generator=generator)
+            if stay:
+                group = group_of[int(torch.randint(len(usable), (), generator=generator))]
+                # Classes of the group sort first; the others fill up where it has too few.
+                keys += group_of != group
+            classes = keys.topk(self.way, largest=False).indices
+            turns = (dealt[classes, None] + torch.arange(each)) % sizes[classes, None]
+            dealt[classes] += each
+            yield order[starts[classes, None] + turns].flatten()
+
+    def __len__(self) -> int:
+        return self._batches_a_pass() if self.n_batches is None else self.n_batches
+
+    def _batches_a_pass(self) -> int:
+        assert self._table is not None
+        return -(-len(self._table.class_of) // (self.way * (self.shot + self.queries)))
