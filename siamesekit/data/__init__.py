@@ -2,5 +2,24 @@
 
 from siamesekit.data.arrays import as_items
 from siamesekit.data.augmentation import RandomAffine
+from siamesekit.data.font_glyphs import load_font_glyphs
+from siamesekit.data.images import ImageSet, resize
+from siamesekit.data.mnist import load_mnist
+from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
+from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
+from siamesekit.data.orl_faces import load_orl_faces
 
-__all__ = ["RandomAffine", "as_items"]
+__all__ = [
+    "LAKE_ALPHABETS",
+    "ImageSet",
+    "Omniglot",
+    "OneShotRun",
+    "RandomAffine",
+    "as_items",
+    "load_font_glyphs",
+    "load_mnist",
+    "load_omniglot",
+    "load_omniglot_runs",
+    "load_orl_faces",
+    "resize",
+]

@@ -1,5 +1,6 @@
 """Files of a zip archive or of its extracted folder, read alike."""
 
+import os
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class Files(Protocol):
         ...
 
 
-def find_source(root: str | Path, name: str) -> Path:
+def find_source(root: str | os.PathLike[str], name: str) -> Path:
     """Return ``root/name`` (a folder), ``root/name.zip``, or `root` itself if it is called so.
 
     Raises

@@ -79,14 +79,14 @@ def make_loss(spec: object) -> Loss:
 
 def make_miner(spec: object) -> Miner | None:
     """Return a new miner, or None."""
-    return None if spec is None else _require("miner", make_part("miner", spec), Miner)
+    return None if spec is None else _require("miner", make_part("miner", spec), Miner)  # type: ignore[type-abstract]
 
 
 def make_sampler(spec: object, choose: Callable[[], Sampler]) -> Sampler:
     """Return a new sampler, not yet bound; ``"auto"`` is what `choose` returns."""
     if spec == "auto":
         return choose()
-    return _require("sampler", make_part("sampler", spec), Sampler)
+    return _require("sampler", make_part("sampler", spec), Sampler)  # type: ignore[type-abstract]
 
 
 def make_augment(spec: object, input_shape: Shape) -> Augment | None:

@@ -1,8 +1,25 @@
 """Charge: a scalar for wrong comparisons."""
 
 from siamesekit.losses.base import Loss
+from siamesekit.losses.batch_all import (
+    BatchAllTripletLoss,
+    batch_all_triplet_loss,
+    batch_all_triplet_loss_from_embeddings,
+)
 from siamesekit.losses.bce import BCELoss
 from siamesekit.losses.contrastive import ContrastiveLoss
+from siamesekit.losses.episodic import EpisodicLoss
 from siamesekit.losses.pair import PairLoss
+from siamesekit.losses.triplet import TripletLoss
 
-__all__ = ["BCELoss", "ContrastiveLoss", "Loss", "PairLoss"]
+__all__ = [
+    "BCELoss",
+    "BatchAllTripletLoss",
+    "ContrastiveLoss",
+    "EpisodicLoss",
+    "Loss",
+    "PairLoss",
+    "TripletLoss",
+    "batch_all_triplet_loss",
+    "batch_all_triplet_loss_from_embeddings",
+]

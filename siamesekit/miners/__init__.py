@@ -1,5 +1,19 @@
 """Choose: the pairs or triplets of a batch worth training on."""
 
 from siamesekit.miners.base import Miner
+from siamesekit.miners.batch_hard import BatchHard
+from siamesekit.miners.pairs import AllPairs, HardPairs
+from siamesekit.miners.tf_semihard import TensorFlowSemihard
+from siamesekit.miners.triplets import AllTriplets, EasyTriplets, HardTriplets, SemihardTriplets
 
-__all__ = ["Miner"]
+__all__ = [
+    "AllPairs",
+    "AllTriplets",
+    "BatchHard",
+    "EasyTriplets",
+    "HardPairs",
+    "HardTriplets",
+    "Miner",
+    "SemihardTriplets",
+    "TensorFlowSemihard",
+]

@@ -1,0 +1,222 @@
+"""The triplet margin loss over all triplets of a batch, exactly, without forming them."""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from siamesekit._checks import check_choice, check_integer, check_number
+from siamesekit._triplets import AnchorRows, anchor_blocks
+from siamesekit._types import Tuples
+from siamesekit.errors import InvalidParameterError
+from siamesekit.losses._inputs import check_scores, in_float32
+from siamesekit.losses.base import Loss
+from siamesekit.registry import register
+
+__all__ = [
+    "BatchAllTriplets",
+    "BatchAllTripletLoss",
+    "batch_all_triplet_loss",
+    "batch_all_triplet_loss_from_embeddings",
+]
+
+
+class BatchAllTriplets(NamedTuple):
+    """Charges of all triplets of a batch.
+
+    Attributes
+    ----------
+    mean : Tensor of float, shape ()
+        Mean over all triplets; a 0 that can be differentiated where there are none.
+    active : Tensor of float, shape ()
+        Mean over those that cost something.
+    n_triplets, n_active : Tensor of int64, shape ()
+    """
+
+    mean: Tensor
+    active: Tensor
+    n_triplets: Tensor
+    n_active: Tensor
+
+
+def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> BatchAllTriplets:
+    """Return ``max(0, d(a, p) - d(a, n) + margin)`` over all triplets of a batch.
+
+    The sum over negatives of a positive pair is a prefix sum of the anchor's sorted negatives, and
+    the gradient of each distance is a count of triplets. O(b² log b) time; memory is that of the
+    gradient, b² numbers, beside blocks of anchors.
+
+    Parameters
+    ----------
+    distances : Tensor of float, shape (b, b)
+    labels : Tensor of int64, shape (b,)
+    margin : float
+        At least 0.
+
+    Returns
+    -------
+    BatchAllTriplets
+    """
+    wide = in_float32(distances)
+    total, n_active, n_triplets = _SumOverTriplets.apply(wide, labels, float(margin), 0)
+    return _means(total, n_active, n_triplets)
+
+
+def batch_all_triplet_loss_from_embeddings(
+    embeddings: Tensor,
+    labels: Tensor,
+    margin: float,
+    distance: Callable[[Tensor, Tensor], Tensor],
+    block: int = 1024,
+) -> BatchAllTriplets:
+    """Return what `batch_all_triplet_loss` does, where even the b × b distances are too large.
+
+    Anchors go in blocks, whose distances are computed again for the gradient: memory is O(block ×
+    b), time twice that of one pass over the distances.
+
+    Parameters
+    ----------
+    embeddings : Tensor of float, shape (b, d)
+    labels : Tensor of int64, shape (b,)
+    margin : float
+        At least 0.
+    distance : callable
+        From ``(m, d)`` and ``(n, d)`` to ``(m, n)``; minus a fixed head is one.
+    block : int
+        Anchors at a time.
+
+    Returns
+    -------
+    BatchAllTriplets
+    """
+    check_integer("block", block, low=1)
+
+    def of_block(start: int) -> tuple[Tensor, Tensor, Tensor]:
+        rows = distance(embeddings[start : start + block], embeddings)
+        sums: tuple[Tensor, Tensor, Tensor] = _SumOverTriplets.apply(
+            in_float32(rows), labels, float(margin), start
+        )
+        return sums
+
+    parts = [
+        checkpoint(of_block, start, use_reentrant=False)
+        for start in range(0, len(labels), block)
+    ]
+    total, n_active, n_triplets = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
+    return _means(total, n_active, n_triplets)
+
+
+@register("losses", "batch-all")
+class BatchAllTripletLoss(Loss):
+    """The triplet margin loss over all triplets of the batch (Hermans et al. 2017, §2).
+
+    Parameters
+    ----------
+    margin : float
+        At least 0, in the unit of the head's distance.
+    reduction : {"all", "active"}
+        Mean over all triplets, or over those that cost something.
+
+    References
+    ----------
+    .. [1] A. Hermans, L. Beyer, B. Leibe, "In defense of the triplet loss for person
+       re-identification", arXiv 1703.07737, 2017.
+    """
+
+    def __init__(
+        self, margin: float = 0.2, reduction: Literal["all", "active"] = "active"
+    ) -> None:
+        super().__init__()
+        check_number("margin", margin, low=0.0)
+        check_choice("reduction", reduction, ("all", "active"))
+        self.margin = margin
+        self.reduction = reduction
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (b, b)
+            Scores.
+        labels : Tensor of int64, shape (b,)
+        tuples : None
+
+        Returns
+        -------
+        Tensor of float, shape ()
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is a miner.
+        """
+        if tuples is not None:
+            raise InvalidParameterError(
+                "loss 'batch-all' takes all triplets and no miner; use loss 'triplet' with one."
+            )
+        check_scores(inputs, labels)
+        result = batch_all_triplet_loss(-in_float32(inputs), labels, self.margin)
+        return result.mean if self.reduction == "all" else result.active
+
+
+def _means(total: Tensor, n_active: Tensor, n_triplets: Tensor) -> BatchAllTriplets:
+    return BatchAllTriplets(
+        total / n_triplets.clamp(min=1), total / n_active.clamp(min=1), n_triplets, n_active
+    )
+
+
+class _SumOverTriplets(torch.autograd.Function):
+    """Sum of charges of the triplets whose anchors are ``start .. start + r - 1``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, distances: Tensor, labels: Tensor, margin: float, start: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        total = distances.new_zeros((), dtype=torch.float64)
+        n_active = labels.new_zeros(())
+        n_triplets = labels.new_zeros(())
+        gradient = torch.empty_like(distances) if distances.requires_grad else None
+        blocks = _rows_from(distances, labels, start)
+        for rows in blocks:
+            active = rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0)
+            total += _charge(rows, active, margin)
+            n_active += active.sum()
+            n_triplets += (rows.n_positives * rows.n_negatives).sum()
+            if gradient is not None:
+                first = rows.start - start
+                _write_gradient(rows, active, gradient[first : first + len(rows.negatives)])
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(n_active, n_triplets)
+        return total.to(distances.dtype), n_active, n_triplets
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return outputs[0] * gradient, None, None, None
+
+
+def _rows_from(distances: Tensor, labels: Tensor, start: int) -> Any:
+    if start == 0 and len(distances) == len(labels):
+        return anchor_blocks(distances, labels)
+    return [AnchorRows(distances, labels, start)]
+
+
+def _charge(rows: AnchorRows, active: Tensor, margin: float) -> Tensor:
+    """Return ``Σ active · (d(a, p) + margin) − Σ d(a, n)`` over the active triplets, in float64."""
+    finite = rows.negatives.masked_fill(rows.negatives == torch.inf, 0).double()
+    prefix = torch.nn.functional.pad(finite.cumsum(1), (1, 0))
+    own = active * (rows.to_positive.double() + margin)
+    return own.sum() - prefix[rows.row, active].sum()
+
+
+def _write_gradient(rows: AnchorRows, active: Tensor, gradient: Tensor) -> None:
+    """Write how often each distance counts: plus as a positive's, minus as a negative's."""
+    r, b = rows.negatives.shape
+    # The negative at place j is active for the positive pairs that have more than j active.
+    having = torch.bincount(rows.row * (b + 1) + active, minlength=r * (b + 1)).view(r, b + 1)
+    more_than = having.flip(1).cumsum(1).flip(1)[:, 1:]
+    gradient.scatter_(1, rows.order, -more_than.to(gradient.dtype))
+    gradient[rows.row, rows.positive] = active.to(gradient.dtype)

@@ -1,0 +1,155 @@
+"""Cross-entropy of an episode: which class does each query belong to?"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from siamesekit._checks import check_flag, check_integer, check_number
+from siamesekit._types import Tuples
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.losses._inputs import check_scores, differentiable_zero, in_float32
+from siamesekit.losses.base import Loss
+from siamesekit.registry import register
+
+__all__ = ["EpisodicLoss"]
+
+
+@register("losses", "episodic")
+class EpisodicLoss(Loss):
+    """Trains as an episode tests: queries are classified among the classes of the batch.
+
+    Of each class, the first `shot` items in batch order are supports and the others queries. A
+    query's logit for a class is its mean score against the supports of that class, divided by
+    `temperature`; the loss is the softmax cross-entropy of its own class, averaged over queries.
+    It takes no miner.
+
+    Parameters
+    ----------
+    shot : int or "rest"
+        Supports of a class. ``"rest"``: every item is a query, and the supports of a class are
+        all of its items but the query.
+    temperature : float
+        Above 0. 0.1 and less suits scores in a narrow range (head ``cosine``); 1 gives the
+        prototypical networks of [1]_ with head ``sqeuclidean``.
+    both_ways : bool
+        Charge the batch read from its end too, where the last `shot` items of each class are its
+        supports, and average. With ``shot`` supports and ``shot`` queries a class, the two change
+        places. Without effect on ``"rest"``.
+    label_smoothing : float
+        In ``[0, 1)``: share of the target that is spread evenly over the classes.
+
+    Notes
+    -----
+    With one shot and head ``sqeuclidean`` this is the loss of prototypical networks [1]_, eq. 2,
+    and with head ``cosine`` that of matching networks [2]_. With more shots the scores are
+    averaged, not the embeddings: the squared distance to a prototype is the mean squared distance
+    to its supports less their spread.
+
+    A class with no more items than supports has no queries and only distracts. A batch without
+    queries gives a differentiable 0.
+
+    References
+    ----------
+    .. [1] J. Snell, K. Swersky, R. Zemel, "Prototypical networks for few-shot learning", NeurIPS
+       2017.
+    .. [2] O. Vinyals et al., "Matching networks for one shot learning", NeurIPS 2016, §2.
+    """
+
+    def __init__(
+        self,
+        shot: int | Literal["rest"] = 1,
+        temperature: float = 0.1,
+        both_ways: bool = True,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if isinstance(shot, str):
+            if shot != "rest":
+                raise InvalidParameterError(
+                    f"shot must be an integer of at least 1 or 'rest'; got {shot!r}."
+                )
+        else:
+            check_integer("shot", shot, low=1)
+        check_number("temperature", temperature, low=0, open_low=True)
+        check_flag("both_ways", both_ways)
+        check_number("label_smoothing", label_smoothing, low=0, high=1, open_high=True)
+        self.shot = shot
+        self.temperature = temperature
+        self.both_ways = both_ways
+        self.label_smoothing = label_smoothing
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+        """Return the mean cross-entropy of the queries.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (b, b)
+            Scores; row = query, column = support.
+        labels : Tensor of int64, shape (b,)
+        tuples : None
+            An episode has no tuples to choose.
+
+        Returns
+        -------
+        Tensor of float, shape ()
+
+        Raises
+        ------
+        InvalidDataError
+            If the shapes are not as said, or a class has fewer items than `shot`.
+        InvalidParameterError
+            If there is a miner.
+        """
+        if tuples is not None:
+            raise InvalidParameterError("loss 'episodic' takes no miner; set miner=None.")
+        check_scores(inputs, labels)
+        scores = in_float32(inputs) / self.temperature
+        classes, own = torch.unique(labels, return_inverse=True)
+        sizes = torch.bincount(own, minlength=len(classes))
+        if isinstance(self.shot, str):
+            everyone = torch.ones_like(own, dtype=torch.bool)
+            ways = [(sizes[own] > 1, everyone)]
+        else:
+            self._check_sizes(classes, sizes, self.shot)
+            before = _earlier_in_class(own, sizes)
+            ways = [(before >= self.shot, before < self.shot)]
+            if self.both_ways:
+                after = sizes[own] - 1 - before
+                ways.append((after >= self.shot, after < self.shot))
+        if not ways[0][0].any():
+            return differentiable_zero(inputs)
+        return torch.stack([self._cross_entropy(scores, own, *way) for way in ways]).mean()
+
+    def _check_sizes(self, classes: Tensor, sizes: Tensor, shot: int) -> None:
+        short = sizes < shot
+        if short.any():
+            raise InvalidDataError(
+                f"loss 'episodic' with shot={shot} needs {shot} supports and a query of a class; "
+                f"class {int(classes[short][0])} has {int(sizes[short][0])} items in the batch. "
+                f"Use sampler 'episodes' or 'balanced' with at least {shot + 1} items a class."
+            )
+
+    def _cross_entropy(
+        self, scores: Tensor, own: Tensor, is_query: Tensor, is_support: Tensor
+    ) -> Tensor:
+        queries = is_query.nonzero().squeeze(1)
+        counts = is_support.expand(len(queries), -1).clone()
+        counts[torch.arange(len(queries), device=queries.device), queries] = False
+        of_query = scores[queries].masked_fill(~counts, 0)
+        empty = scores.new_zeros(len(queries), int(own.max()) + 1)
+        sums = empty.index_add(1, own, of_query)
+        supports = empty.index_add(1, own, counts.to(scores.dtype))
+        return functional.cross_entropy(
+            sums / supports, own[queries], label_smoothing=self.label_smoothing
+        )
+
+
+def _earlier_in_class(own: Tensor, sizes: Tensor) -> Tensor:
+    """Return how many items of its own class stand before each item, shape (b,)."""
+    order = torch.argsort(own, stable=True)
+    starts = sizes.cumsum(0) - sizes
+    earlier = torch.empty_like(own)
+    earlier[order] = torch.arange(len(own), device=own.device) - starts[own[order]]
+    return earlier
