@@ -1,4 +1,4 @@
-"""Cross-entropy of an episode: which class does each query belong to?"""
+"""Cross-entropy of an episode, in which each query is classified among the supports."""
 
 from typing import Literal
 

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -109,5 +108,5 @@ class TripletLoss(Loss):
             raise InvalidParameterError(
                 "margin 'soft' needs a miner: over all triplets of a batch only a number serves."
             )
-        mean, active = batch_all_triplet_loss(distances, labels, self.margin)[:2]
-        return mean if self.reduction == "mean" else active
+        charged = batch_all_triplet_loss(distances, labels, self.margin)
+        return charged.mean if self.reduction == "mean" else charged.active
