@@ -16,16 +16,15 @@ __all__ = ["RandomAffine"]
 class RandomAffine(Part):
     """Rotate, shear, scale and shift each image by amounts of its own.
 
-    The batch stays on its device: one ``affine_grid`` and one ``grid_sample``, bilinear, with
-    zeros outside the image.
+    The batch stays on its device: one ``affine_grid`` and one ``grid_sample``, bilinear.
 
     Parameters
     ----------
     rotation : float
         Largest rotation either way, in degrees.
     shear : float
-        Largest shear coefficient along x and along y (0.3 moves the top edge by 0.3 of half the
-        height).
+        Largest shear coefficient along x and along y, in [0, 1): 0.3 moves what is 10 pixels above
+        the centre by up to 3 pixels sideways.
     scale : tuple of two float
         Range of the factor along x and, drawn apart, along y; above 0.
     translate : float
@@ -33,6 +32,8 @@ class RandomAffine(Part):
     p : float
         Probability, in [0, 1], with which each component (rotation, shear x, shear y, scale x,
         scale y, shift x, shift y) takes part in an image's map.
+    fill : float
+        Value outside the image, in the units of the batch.
 
     References
     ----------
@@ -47,19 +48,23 @@ class RandomAffine(Part):
         scale: tuple[float, float] = (0.8, 1.2),
         translate: float = 0.08,
         p: float = 1.0,
+        fill: float = 0.0,
     ) -> None:
         check_number("rotation", rotation, low=0.0, high=180.0)
-        check_number("shear", shear, low=0.0)
+        check_number("shear", shear, low=0.0, high=1.0, open_high=True)
         check_number("translate", translate, low=0.0, high=1.0)
         check_number("p", p, low=0.0, high=1.0)
-        if len(scale) != 2 or scale[0] > scale[1]:
-            raise InvalidParameterError(f"scale must be (low, high), low <= high; got {scale!r}.")
-        check_number("scale", scale[0], low=0.0, open_low=True)
+        check_number("fill", fill)
+        if not isinstance(scale, tuple | list) or len(scale) != 2:
+            raise InvalidParameterError(f"scale must be a pair (low, high); got {scale!r}.")
+        check_number("scale[0]", scale[0], low=0.0, open_low=True)
+        check_number("scale[1]", scale[1], low=scale[0])
         self.rotation = rotation
         self.shear = shear
         self.scale = scale
         self.translate = translate
         self.p = p
+        self.fill = fill
 
     @classmethod
     def koch2015(cls) -> "RandomAffine":
@@ -86,13 +91,24 @@ class RandomAffine(Part):
         Raises
         ------
         InvalidDataError
-            If `x` holds no images.
+            If `x` is no batch of images in floating point.
+        InvalidParameterError
+            If `generator` is on another device than `x`.
         """
-        if x.ndim != 4:
-            raise InvalidDataError(f"x must have shape (b, c, h, w); got {tuple(x.shape)}.")
+        if x.ndim != 4 or not x.is_floating_point():
+            raise InvalidDataError(
+                f"x must be floating point of shape (b, c, h, w); got {x.dtype} of shape "
+                f"{tuple(x.shape)}."
+            )
+        if generator.device.type != x.device.type:
+            raise InvalidParameterError(
+                f"generator must be on the device of x ({x.device}); it is on {generator.device}."
+            )
         maps = self.matrices(len(x), generator, aspect=x.shape[3] / x.shape[2])
-        grid = F.affine_grid(maps.to(x.dtype), list(x.shape), align_corners=False)
-        return F.grid_sample(x, grid, mode="bilinear", align_corners=False)
+        # Half precision would round positions to whole pixels, so the sampling is in float32.
+        grid = F.affine_grid(maps, list(x.shape), align_corners=False)
+        moved = F.grid_sample(x.float() - self.fill, grid, mode="bilinear", align_corners=False)
+        return (moved + self.fill).to(x.dtype)
 
     def matrices(self, n: int, generator: torch.Generator, aspect: float = 1.0) -> Tensor:
         """Return `n` maps from output to input, in the coordinates of ``affine_grid``.
@@ -114,17 +130,17 @@ class RandomAffine(Part):
         shift_x, shift_y = (self._draw(n, generator, 2 * self.translate) for _ in range(2))
         low, high = self.scale
         middle, half = (low + high) / 2, (high - low) / 2
-        scale_x, scale_y = (
-            self._draw(n, generator, half, middle, neutral=1.0) for _ in range(2)
-        )
+        scale_x, scale_y = (self._draw(n, generator, half, middle, neutral=1.0) for _ in range(2))
         cos, sin = torch.cos(angle), torch.sin(angle)
-        rotate = torch.stack([cos, -sin / aspect, sin * aspect, cos], 1).view(n, 2, 2)
+        rotate = torch.stack([cos, -sin, sin, cos], 1).view(n, 2, 2)
         one = torch.ones_like(angle)
         shear = torch.stack([one, shear_x, shear_y, one], 1).view(n, 2, 2)
         # The map runs from output to input, so an image grows by its scale's inverse.
         shrink = torch.stack([1 / scale_x, 1 / scale_y], 1).diag_embed()
         shift = torch.stack([shift_x, shift_y], 1)[:, :, None]
-        return torch.cat([rotate @ shear @ shrink, shift], 2)
+        # From pixels to coordinates in which either side is 2 long.
+        sides = torch.tensor([[1.0, 1 / aspect], [aspect, 1.0]], device=angle.device)
+        return torch.cat([rotate @ shear @ shrink * sides, shift], 2)
 
     def _draw(
         self,

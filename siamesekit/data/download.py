@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from siamesekit.errors import DatasetNotFoundError
+from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 
 __all__ = ["cache_folder", "fetch"]
 
@@ -32,6 +32,8 @@ def fetch(url: str, known_hash: str, folder: str) -> Path:
     ------
     DatasetNotFoundError
         If pooch is not installed or the file cannot be had.
+    CorruptDatasetError
+        If what comes is another file.
     """
     try:
         import pooch
@@ -48,9 +50,14 @@ def fetch(url: str, known_hash: str, folder: str) -> Path:
             path=cache_folder() / folder,
             progressbar=True,
         )
-    except Exception as error:
+    except OSError as error:
         raise DatasetNotFoundError(
             f"{url} cannot be downloaded ({type(error).__name__}: {error}); "
             "get the file by hand and pass the folder that holds it as root."
+        ) from error
+    except ValueError as error:
+        raise CorruptDatasetError(
+            f"{url} gives another file than the one of this data set, whose checksum is "
+            f"{known_hash}."
         ) from error
     return Path(path)

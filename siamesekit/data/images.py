@@ -11,16 +11,16 @@ from torch.nn import functional as F
 from siamesekit._checks import check_integer, near_matches
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["ImageSet"]
+__all__ = ["ImageSet", "resize"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ImageSet:
     """Images with a label each, and where known their group and who made them.
 
     Attributes
     ----------
-    X : ndarray of uint8, shape (n, h, w)
+    X : ndarray of uint8, shape (n, h, w) or (n, c, h, w)
         Ink or foreground is bright (255), paper dark (0).
     y : ndarray, shape (n,)
         Class of each image.
@@ -66,13 +66,13 @@ class ImageSet:
         """
         if self.groups is None:
             raise InvalidDataError("held_out needs groups; these images have none.")
-        names = list(held_out)
+        names: list[object] = [held_out] if isinstance(held_out, str) else list(held_out)
         known = np.unique(self.groups).tolist()
         for name in names:
             if name not in known:
                 hint = near_matches(str(name), [str(group) for group in known])
                 raise InvalidDataError(f"held_out must name groups; {name!r} is none.{hint}")
-        mask = np.isin(self.groups, names)
+        mask = np.isin(self.groups, np.array(names))
         return self.subset(~mask), self.subset(mask)
 
     def resized(self, side: int) -> Self:
@@ -85,17 +85,30 @@ def resize(images: np.ndarray, side: int) -> np.ndarray:
 
     Parameters
     ----------
-    images : ndarray of uint8, shape (n, h, w)
+    images : ndarray of uint8, shape (n, h, w) or (n, c, h, w)
     side : int
 
     Returns
     -------
-    ndarray of uint8, shape (n, side, side)
+    ndarray of uint8, shape (n, side, side) or (n, c, side, side)
+
+    Raises
+    ------
+    InvalidDataError
+        If there are no images of bytes.
     """
     check_integer("side", side, low=1)
+    if images.ndim not in (3, 4) or images.dtype != np.uint8 or len(images) == 0:
+        raise InvalidDataError(
+            "images must be uint8 of shape (n, h, w) or (n, c, h, w), n at least 1; got "
+            f"{images.dtype} of shape {images.shape}."
+        )
     blocks = []
     for start in range(0, len(images), 1024):
         block = torch.from_numpy(np.ascontiguousarray(images[start : start + 1024]))
-        small = F.interpolate(block[:, None].float(), size=(side, side), mode="area")
-        blocks.append(small[:, 0].round().to(torch.uint8).numpy())
-    return np.concatenate(blocks)
+        if block.ndim == 3:
+            block = block[:, None]
+        small = F.interpolate(block.float(), size=(side, side), mode="area")
+        blocks.append(small.round().to(torch.uint8).numpy())
+    resized = np.concatenate(blocks)
+    return resized[:, 0] if images.ndim == 3 else resized

@@ -66,7 +66,9 @@ def _find(root: str | os.PathLike[str] | None, name: str) -> Path:
     for path in (Path(root) / f"{name}.gz", Path(root) / name):
         if path.exists():
             return path
-    raise DatasetNotFoundError(f"root must hold {name} or {name}.gz; {root} has neither.")
+    raise DatasetNotFoundError(
+        f"root must hold {name}.gz or {name} ({_MIRROR}{name}.gz); {root} has neither."
+    )
 
 
 def _read_idx(path: Path, rank: int) -> np.ndarray:

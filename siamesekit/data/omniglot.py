@@ -1,8 +1,6 @@
 """Omniglot: 1,623 characters of 50 alphabets, each drawn by 20 people."""
 
-import hashlib
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,7 +11,8 @@ import numpy as np
 
 from siamesekit._checks import check_choice
 from siamesekit.data._archive import Files, find_source, open_files
-from siamesekit.data.download import cache_folder, fetch
+from siamesekit.data._pixel_cache import PixelCache
+from siamesekit.data.download import fetch
 from siamesekit.data.images import ImageSet
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 
@@ -43,7 +42,7 @@ LAKE_ALPHABETS = (
 """The ten evaluation alphabets of Lake's 20 runs, two runs each, in the order of the runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Omniglot:
     """Characters in sorted order.
 
@@ -90,8 +89,9 @@ def load_omniglot(
     split : {"background", "evaluation", "all"}
         The 30 alphabets to learn from, the 20 to be tested on, or all 50.
     cache : bool
-        Keep the pixels, packed to a bit each, beside the data (in the user's cache where that
-        cannot be written), so that the next load is fast.
+        Keep the pixels, packed to a bit each (27 MB), in a hidden file beside the data, so that
+        the next load is fast. Where that folder is read-only, they go to the folder that the
+        environment variable ``SIAMESEKIT_CACHE`` names, or to the user's cache.
 
     Returns
     -------
@@ -102,7 +102,8 @@ def load_omniglot(
     DatasetNotFoundError
         If the files are not there.
     CorruptDatasetError
-        If a file is damaged or incomplete; it is named.
+        If the archive is damaged or incomplete; it and the file in it are named. A checksum is
+        asked of downloads only, so repacked archives of the same images are welcome.
 
     References
     ----------
@@ -125,20 +126,20 @@ def load_omniglot(
 
 def _load_split(root: str | os.PathLike[str] | None, split: str, cache: bool) -> Omniglot:
     folder, n_characters, official_hash = _SPLITS[split]
+    address = f"{_OFFICIAL}{folder}.zip"
     if root is None:
-        source = fetch(f"{_OFFICIAL}{folder}.zip", official_hash, "omniglot")
+        source = fetch(address, official_hash, "omniglot")
     else:
-        source = find_source(root, folder)
-    stored = _Cache(source) if cache else None
+        source = find_source(root, folder, address)
+    stored = PixelCache(source, row_bytes=-(-DRAWERS * SIDE * SIDE // 8)) if cache else None
     packed = stored.read() if stored else None
     if packed is None:
         with open_files(source) as files:
-            names, images = _decode(files, source, n_characters)
-        packed = names, np.packbits(images.reshape(len(images), -1), axis=1)
+            packed = _decode(files, n_characters)
         if stored:
             stored.write(*packed)
-    names, bits = packed
-    pixels = np.unpackbits(bits, axis=1, count=DRAWERS * SIDE * SIDE)
+    names, rows = packed
+    pixels = np.unpackbits(rows, axis=1, count=DRAWERS * SIDE * SIDE)
     pixels *= 255
     return Omniglot(
         X=pixels.reshape(-1, DRAWERS, SIDE, SIDE),
@@ -148,25 +149,35 @@ def _load_split(root: str | os.PathLike[str] | None, split: str, cache: bool) ->
     )
 
 
-def _decode(files: Files, source: Path, n_characters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted names of the characters, and their ink, bool (characters, 20, 105, 105)."""
+def _decode(files: Files, n_characters: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the sorted names of the characters, and their drawings packed, a row each."""
     drawings: dict[str, list[str]] = {}
-    for name in files.names():
-        if name.endswith(".png"):
-            drawings.setdefault(name.rsplit("/", 1)[0], []).append(name)
-    names = sorted(drawings)
-    counts = {len(own) for own in drawings.values()}
-    if len(names) != n_characters or counts != {DRAWERS}:
+    for path in files.names:
+        if path.endswith(".png"):
+            drawings.setdefault(path.rpartition("/")[0], []).append(path)
+    for name, own in drawings.items():
+        # 0042_07.png: the seventh person's drawing of character 42.
+        numbers = [path.removesuffix(".png").rpartition("_")[2] for path in own]
+        if name.count("/") != 1 or numbers != [f"{n:02d}" for n in range(1, DRAWERS + 1)]:
+            raise CorruptDatasetError(
+                f"{files.source} must hold ALPHABET/CHARACTER/NUMBER_01.png to _{DRAWERS}.png; "
+                f"{name!r} has {', '.join(path.rpartition('/')[2] for path in own)}."
+            )
+    if len(drawings) != n_characters:
         raise CorruptDatasetError(
-            f"{source} must hold {n_characters} characters with {DRAWERS} drawings each; "
-            f"it has {len(names)} with {sorted(counts)}."
+            f"{files.source} must hold {n_characters} characters; it has {len(drawings)}."
         )
-    paths = [path for name in names for path in sorted(drawings[name])]
-    # Archives are read by one thread (a ZipFile has one position); decoding is what takes long.
+    names = sorted(drawings)
+    # A ZipFile has one position, so this thread reads; what takes long is decoding.
+    read = ([(path, files.read(path)) for path in drawings[name]] for name in names)
     with ThreadPoolExecutor() as pool:
-        decoded = pool.map(decode_ink, (files.read(path) for path in paths), paths)
-        images = np.stack(list(decoded)).reshape(-1, DRAWERS, SIDE, SIDE)
-    return np.array(names), images
+        rows = list(pool.map(lambda own: _packed(own, files.source), read))
+    return np.array(names), np.stack(rows)
+
+
+def _packed(drawings: list[tuple[str, bytes]], source: Path) -> np.ndarray:
+    ink = np.stack([decode_ink(data, f"{source}: {path}") for path, data in drawings])
+    return np.packbits(ink)
 
 
 def decode_ink(data: bytes, name: str) -> np.ndarray:
@@ -193,38 +204,3 @@ def decode_ink(data: bytes, name: str) -> np.ndarray:
     if ink.shape != (SIDE, SIDE):
         raise CorruptDatasetError(f"{name} must be {SIDE}×{SIDE} pixels; it is {ink.shape}.")
     return ink
-
-
-class _Cache:
-    """Packed pixels of one source, beside it or in the user's cache."""
-
-    def __init__(self, source: Path) -> None:
-        state = source.stat()
-        key = f"{source.resolve()} {state.st_size} {state.st_mtime_ns}"
-        name = f"{source.stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
-        self.paths = [source.parent / f".{name}", cache_folder() / "omniglot" / name]
-
-    def read(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return what was stored, or None where nothing (whole) is."""
-        for path in self.paths:
-            try:
-                with np.load(path, allow_pickle=False) as stored:
-                    names, bits = stored["names"], stored["bits"]
-            except Exception:  # absent or damaged: it is made again
-                continue
-            if len(names) == len(bits) and bits.shape[1] == -(-DRAWERS * SIDE * SIDE // 8):
-                return names, bits
-        return None
-
-    def write(self, names: np.ndarray, bits: np.ndarray) -> None:
-        """Store in the first place that can be written; nowhere is no error."""
-        for path in self.paths:
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-                with os.fdopen(handle, "wb") as file:
-                    np.savez(file, names=names, bits=bits)
-                os.replace(partial, path)
-            except OSError:
-                continue
-            return

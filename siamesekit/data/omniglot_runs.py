@@ -20,7 +20,7 @@ _RUNS = 20
 _WAY = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OneShotRun:
     """One run: 20 supports by one drawer, 20 queries by another.
 
@@ -56,38 +56,33 @@ def load_omniglot_runs(root: str | os.PathLike[str] | None = None) -> list[OneSh
     CorruptDatasetError
         If a file is damaged or incomplete; it is named.
     """
-    source = fetch(_URL, _HASH, "omniglot") if root is None else find_source(root, "all_runs")
+    source = fetch(_URL, _HASH, "omniglot") if root is None else find_source(root, "all_runs", _URL)
     with open_files(source) as files:
         return [_load_run(files, number) for number in range(_RUNS)]
 
 
 def _load_run(files: Files, number: int) -> OneShotRun:
     run = f"run{number + 1:02d}"
-    try:
-        lines = files.read(f"{run}/class_labels.txt").decode().split("\n")
-    except KeyError as error:
-        raise CorruptDatasetError(f"{run}/class_labels.txt is missing.") from error
-    pairs = [line.split() for line in lines if line.strip()]
-    supports = sorted(name for name in files.names() if name.startswith(f"{run}/training/"))
-    position = {name: k for k, name in enumerate(supports)}
-    whole = len(supports) == len(pairs) == _WAY and all(
-        len(pair) == 2 and pair[1] in position for pair in pairs
-    )
-    if not whole:
+    key = f"{run}/class_labels.txt"
+    # Each line: the path of a query, and of the support that shows the same character.
+    pairs = [line.split() for line in files.read(key).decode("latin-1").splitlines() if line]
+    queries, answers = [pair[0] for pair in pairs], [pair[-1] for pair in pairs]
+    supports = sorted(name for name in files.names if name.startswith(f"{run}/training/"))
+    if not len(supports) == len(set(queries)) == len(pairs) == _WAY or not set(answers) <= set(
+        supports
+    ):
         raise CorruptDatasetError(
-            f"{run} must have {_WAY} supports and {_WAY} queries that name one of them each."
+            f"{files.source}: {key} must name for each of {_WAY} queries one of the {_WAY} images "
+            f"in {run}/training; it has {len(pairs)} lines, and there are {len(supports)} images."
         )
     return OneShotRun(
         alphabet=LAKE_ALPHABETS[number // 2],
         support=_images(files, supports),
-        query=_images(files, [query for query, _ in pairs]),
-        answers=np.array([position[support] for _, support in pairs], dtype=np.int64),
+        query=_images(files, queries),
+        answers=np.array([supports.index(answer) for answer in answers], dtype=np.int64),
     )
 
 
 def _images(files: Files, names: list[str]) -> np.ndarray:
-    try:
-        ink = np.stack([decode_ink(files.read(name), name) for name in names])
-    except (KeyError, FileNotFoundError) as error:
-        raise CorruptDatasetError(f"{error} is missing.") from error
-    return ink.astype(np.uint8) * 255
+    ink = [decode_ink(files.read(name), f"{files.source}: {name}") for name in names]
+    return np.stack(ink).astype(np.uint8) * 255

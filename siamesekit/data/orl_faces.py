@@ -10,6 +10,7 @@ from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 
 __all__ = ["load_orl_faces"]
 
+_ORIGIN = "att_faces.zip, the AT&T 'Database of Faces' (40 people, PGM files)"
 _PEOPLE, _EACH, _HEIGHT, _WIDTH = 40, 10, 112, 92
 
 
@@ -40,17 +41,12 @@ def load_orl_faces(root: str | os.PathLike[str] | None = None) -> ImageSet:
        identification", WACV 1994.
     """
     if root is None:
-        raise DatasetNotFoundError(
-            "root must be given: the folder that holds att_faces.zip, the AT&T 'Database of Faces'."
-        )
-    source = find_source(root, "att_faces")
+        raise DatasetNotFoundError(f"root must be given: the folder that holds {_ORIGIN}.")
+    source = find_source(root, "att_faces", _ORIGIN)
     names = [f"s{n}/{m}.pgm" for n in range(1, _PEOPLE + 1) for m in range(1, _EACH + 1)]
     with open_files(source) as files:
-        try:
-            images = np.stack([_decode_pgm(files.read(name), name) for name in names])
-        except (KeyError, FileNotFoundError) as error:
-            raise CorruptDatasetError(f"{source} is incomplete: {error}") from error
-    return ImageSet(X=images, y=np.array([name.split("/")[0] for name in names]))
+        images = [_decode_pgm(files.read(name), f"{source}: {name}") for name in names]
+    return ImageSet(X=np.stack(images), y=np.array([name.split("/")[0] for name in names]))
 
 
 def _decode_pgm(data: bytes, name: str) -> np.ndarray:
