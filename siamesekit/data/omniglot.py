@@ -155,13 +155,15 @@ def _decode(files: Files, n_characters: int) -> tuple[np.ndarray, np.ndarray]:
     for path in files.names:
         if path.endswith(".png"):
             drawings.setdefault(path.rpartition("/")[0], []).append(path)
+    wanted = {f"{n:02d}" for n in range(1, DRAWERS + 1)}
     for name, own in drawings.items():
         # 0042_07.png: the seventh person's drawing of character 42.
         numbers = [path.removesuffix(".png").rpartition("_")[2] for path in own]
-        if name.count("/") != 1 or numbers != [f"{n:02d}" for n in range(1, DRAWERS + 1)]:
+        if name.count("/") != 1 or len(own) != DRAWERS or set(numbers) != wanted:
+            astray = ", ".join(sorted(wanted ^ set(numbers))) or "none"
             raise CorruptDatasetError(
                 f"{files.source} must hold ALPHABET/CHARACTER/NUMBER_01.png to _{DRAWERS}.png; "
-                f"{name!r} has {', '.join(path.rpartition('/')[2] for path in own)}."
+                f"{name!r} has {len(own)} drawings (missing or unknown: {astray})."
             )
     if len(drawings) != n_characters:
         raise CorruptDatasetError(

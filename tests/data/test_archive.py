@@ -1,0 +1,87 @@
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from siamesekit.data._archive import find_source, open_files
+from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
+
+FILES = {"A/one.txt": b"1", "A/two.txt": b"22", "B/one.txt": b"3" * 5000}
+
+
+def make_zip(path: Path, prefix: str = "", compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in FILES.items():
+            archive.writestr(prefix + name, data)
+    return path
+
+
+def make_folder(path: Path, prefix: str = "") -> Path:
+    for name, data in FILES.items():
+        file = path / prefix / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("make", [make_zip, make_folder])
+@pytest.mark.parametrize("prefix", ["", "data/", "deep/data/"])
+def test_folders_that_all_files_share_are_left_out(tmp_path: Path, make: type, prefix: str) -> None:
+    with open_files(make(tmp_path / "source", prefix)) as files:
+        assert files.names == ["A/one.txt", "A/two.txt", "B/one.txt"]
+        assert {name: files.read(name) for name in files.names} == FILES
+
+
+def test_what_an_operating_system_adds_is_passed_over(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "source", "data/")
+    for clutter in (".DS_Store", "__MACOSX/data/A/._one.txt", "data/A/._one.txt"):
+        (folder / clutter).parent.mkdir(parents=True, exist_ok=True)
+        (folder / clutter).write_bytes(b"x")
+    with open_files(folder) as files:
+        assert files.names == sorted(FILES)
+
+
+def test_an_absent_file_is_named(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "source")
+    with open_files(source) as files, pytest.raises(CorruptDatasetError, match=r"C/none\.txt"):
+        files.read("C/none.txt")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_entry_is_named(tmp_path: Path, compression: int) -> None:
+    path = make_zip(tmp_path / "source.zip", compression=compression)
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("B/one.txt")
+        start = info.header_offset + 30 + len(info.filename)
+    data = bytearray(path.read_bytes())
+    data[start] ^= 0xFF
+    path.write_bytes(data)
+    with open_files(path) as files:
+        assert files.read("A/one.txt") == b"1"
+        with pytest.raises(CorruptDatasetError, match=r"source\.zip: B/one\.txt cannot be read"):
+            files.read("B/one.txt")
+
+
+def test_a_truncated_archive_is_named(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "source.zip")
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(CorruptDatasetError, match=r"source\.zip is no whole zip"), open_files(path):
+        pass
+
+
+def test_a_source_is_a_folder_or_a_zip_below_the_root_or_the_root_itself(tmp_path: Path) -> None:
+    make_zip(tmp_path / "images.zip")
+    assert find_source(tmp_path, "images", "there") == tmp_path / "images.zip"
+    assert find_source(tmp_path / "images.zip", "images", "there") == tmp_path / "images.zip"
+    make_folder(tmp_path / "images")
+    assert find_source(str(tmp_path), "images", "there") == tmp_path / "images"
+    assert find_source(tmp_path / "images", "images", "there") == tmp_path / "images"
+
+
+def test_an_absent_source_is_an_error_that_says_what_to_put_where(tmp_path: Path) -> None:
+    with pytest.raises(DatasetNotFoundError) as caught:
+        find_source(tmp_path, "images", "get it there")
+    message = str(caught.value)
+    assert all(part in message for part in ("images.zip", "get it there", str(tmp_path)))
+    with pytest.raises(DatasetNotFoundError, match="root must hold"):
+        find_source(tmp_path / "none", "images", "there")
