@@ -33,6 +33,8 @@ def as_items(X: ArrayLike, name: str = "X") -> Tensor:
     InvalidDataError
         If the rank or the type is another, there are no items, or a number is NaN, infinite or
         beyond float32.
+    TypeError
+        If an item of an object array is no number.
     """
     items = X.detach() if isinstance(X, Tensor) else _from_array(np.asarray(X), name)
     if items.ndim not in (2, 3, 4):
@@ -60,7 +62,7 @@ def _from_array(array: np.ndarray, name: str) -> Tensor:
     if array.dtype == object:
         try:
             array = array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except ValueError as error:
             raise InvalidDataError(
                 f"{name} must hold numbers in one regular array of shape {_RANKS}: {error}"
             ) from error

@@ -201,7 +201,7 @@ def _hold_out(
 
 def _largest_way(codes: IntArray, groups: IntArray | None, most: int = 20) -> int:
     groups = np.zeros_like(codes) if groups is None else groups
-    classes, first, sizes = np.unique(codes, return_index=True, return_counts=True)
+    _, first, sizes = np.unique(codes, return_index=True, return_counts=True)
     usable = first[sizes >= 2]
     if len(usable) == 0:
         raise InvalidDataError(

@@ -71,7 +71,7 @@ def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
         )
     if isinstance(y, Tensor):
         y = y.detach().cpu().numpy()
-    labels = column_or_1d(np.asarray(y), warn=True)
+    labels: np.ndarray = column_or_1d(np.asarray(y), warn=True)
     if len(labels) != n:
         raise InvalidDataError(
             f"{name} must hold one label an item: {n} items were given {len(labels)}."

@@ -8,7 +8,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -39,7 +40,7 @@ from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 __all__ = ["SiameseClassifier"]
 
 
-class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn to compare; then classify by likeness to enrolled examples.
 
     `fit` trains a backbone and a head on labelled items, and enrolls them. New classes are then
@@ -167,6 +168,15 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags: Tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        tags.non_deterministic = self.random_state is None
+        return tags
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "gallery_" in vars(self)
 
     # -- parameters ---------------------------------------------------------------------------
 
@@ -344,7 +354,8 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             If items have another shape than in training, or one of `classes` is not enrolled.
         """
         candidates, scores = self._class_scores(X, classes)
-        return candidates[scores.argmax(1).cpu().numpy()]
+        best: np.ndarray = candidates[scores.argmax(1).cpu().numpy()]
+        return best
 
     def predict_proba(self, X: ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each enrolled class, if the item is of one of them.
@@ -476,7 +487,8 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return embed_items(self.backbone_, items, self.device_, self.precision_)
 
     def _class_scores(self, X: ArrayLike, classes: ArrayLike | None) -> tuple[np.ndarray, Tensor]:
-        scores = self.gallery_.class_scores(self._embed(self._check_items(X)))
+        queries = self._embed(self._check_items(X))
+        scores = self.gallery_.class_scores(queries)
         candidates = self.gallery_.classes
         if classes is not None:
             chosen = np.unique(np.atleast_1d(np.asarray(classes)))

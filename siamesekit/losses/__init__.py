@@ -10,6 +10,7 @@ from siamesekit.losses.bce import BCELoss
 from siamesekit.losses.contrastive import ContrastiveLoss
 from siamesekit.losses.episodic import EpisodicLoss
 from siamesekit.losses.pair import PairLoss
+from siamesekit.losses.pml import PMLLoss
 from siamesekit.losses.triplet import TripletLoss
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ContrastiveLoss",
     "EpisodicLoss",
     "Loss",
+    "PMLLoss",
     "PairLoss",
     "TripletLoss",
     "batch_all_triplet_loss",

@@ -16,8 +16,8 @@ from siamesekit.losses.base import Loss
 from siamesekit.registry import register
 
 __all__ = [
-    "BatchAllTriplets",
     "BatchAllTripletLoss",
+    "BatchAllTriplets",
     "batch_all_triplet_loss",
     "batch_all_triplet_loss_from_embeddings",
 ]
@@ -60,7 +60,8 @@ def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> 
     BatchAllTriplets
     """
     wide = in_float32(distances)
-    total, n_active, n_triplets = _SumOverTriplets.apply(wide, labels, float(margin), 0)
+    sums = _SumOverTriplets.apply(wide, labels, float(margin), 0)  # type: ignore[no-untyped-call]
+    total, n_active, n_triplets = sums
     return _means(total, n_active, n_triplets)
 
 
@@ -95,14 +96,13 @@ def batch_all_triplet_loss_from_embeddings(
 
     def of_block(start: int) -> tuple[Tensor, Tensor, Tensor]:
         rows = distance(embeddings[start : start + block], embeddings)
-        sums: tuple[Tensor, Tensor, Tensor] = _SumOverTriplets.apply(
+        sums: tuple[Tensor, Tensor, Tensor] = _SumOverTriplets.apply(  # type: ignore[no-untyped-call]
             in_float32(rows), labels, float(margin), start
         )
         return sums
 
     parts = [
-        checkpoint(of_block, start, use_reentrant=False)
-        for start in range(0, len(labels), block)
+        checkpoint(of_block, start, use_reentrant=False) for start in range(0, len(labels), block)
     ]
     total, n_active, n_triplets = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
     return _means(total, n_active, n_triplets)
@@ -125,9 +125,7 @@ class BatchAllTripletLoss(Loss):
        re-identification", arXiv 1703.07737, 2017.
     """
 
-    def __init__(
-        self, margin: float = 0.2, reduction: Literal["all", "active"] = "active"
-    ) -> None:
+    def __init__(self, margin: float = 0.2, reduction: Literal["all", "active"] = "active") -> None:
         super().__init__()
         check_number("margin", margin, low=0.0)
         check_choice("reduction", reduction, ("all", "active"))

@@ -3,6 +3,7 @@
 from siamesekit.miners.base import Miner
 from siamesekit.miners.batch_hard import BatchHard
 from siamesekit.miners.pairs import AllPairs, HardPairs
+from siamesekit.miners.pml import PMLMiner
 from siamesekit.miners.tf_semihard import TensorFlowSemihard
 from siamesekit.miners.triplets import AllTriplets, EasyTriplets, HardTriplets, SemihardTriplets
 
@@ -14,6 +15,7 @@ __all__ = [
     "HardPairs",
     "HardTriplets",
     "Miner",
+    "PMLMiner",
     "SemihardTriplets",
     "TensorFlowSemihard",
 ]

@@ -1,5 +1,7 @@
 """Every backbone embeds; the paper's has the paper's size."""
 
+import re
+
 import pytest
 import torch
 
@@ -35,11 +37,13 @@ def test_backbones_embed_or_say_why_not(name: str, shape: tuple[int, ...]) -> No
     params = SMALL_KOCH if name == "koch" else {}
     backbone = registry.create("backbones", name, **params)
     x = torch.rand(4, *shape)
-    try:
-        backbone.build(shape).eval()
-    except InvalidDataError as error:
-        assert str(shape) in str(error)
+    unsuited = {"conv4": (6,), "koch": (6,), "residual": (6,)}
+    too_small = name == "koch" and min(shape[1:], default=0) < 61
+    if unsuited.get(name) == shape or too_small:
+        with pytest.raises(InvalidDataError, match=re.escape(str(shape))):
+            backbone.build(shape)
         return
+    backbone.build(shape).eval()
     embeddings = backbone(x)
     assert embeddings.ndim == 2
     assert len(embeddings) == 4

@@ -91,6 +91,7 @@ def test_blocks_from_embeddings_give_the_same(block: int) -> None:
     generator = torch.Generator().manual_seed(0)
     z, labels = torch.randn(50, 4, generator=generator), torch.arange(50) % 7
     whole_z, block_z = z.clone().requires_grad_(), z.clone().requires_grad_()
+
     # cdist by differences: its matrix-product form would depend on the block.
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")

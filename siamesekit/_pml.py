@@ -1,0 +1,141 @@
+"""What the adapters of pytorch-metric-learning's losses and miners share."""
+
+import inspect
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from siamesekit._checks import near_matches
+from siamesekit._types import Pairs, Triplets, Tuples
+from siamesekit.errors import PluginImportError, UnknownPartError
+
+__all__ = [
+    "SIZES",
+    "bind",
+    "constructor_signature",
+    "find_class",
+    "from_pml",
+    "import_pml",
+    "installed",
+    "to_pml",
+]
+
+SIZES = {
+    "num_classes": "n_classes",
+    "embedding_size": "dim",
+    "descriptors_dim": "dim",
+    "l": "dim",
+}
+"""Constructor arguments that are sizes of the data, and what `Loss.build` calls them."""
+
+# Passed on by subclasses themselves, or of no use here.
+_HIDDEN = {"collect_stats", "mat_based_loss", "loss"}
+_FIXED = {"BatchHardMiner": {"pos_strategy", "neg_strategy"}}
+
+# RankedListLoss has no defaults; these are the paper's (Wang et al., CVPR 2019, §4.2).
+_DEFAULTS: dict[str, dict[str, Any]] = {"RankedListLoss": {"margin": 0.4, "Tn": 10.0}}
+
+
+def installed() -> bool:
+    """Return whether pytorch-metric-learning can be imported."""
+    try:
+        import_pml("losses")
+    except PluginImportError:
+        return False
+    return True
+
+
+def import_pml(folder: str) -> ModuleType:
+    """Return ``pytorch_metric_learning.<folder>``.
+
+    Raises
+    ------
+    PluginImportError
+        Saying how to install it, where it is absent.
+    """
+    try:
+        import pytorch_metric_learning.losses
+        import pytorch_metric_learning.miners
+    except ImportError as error:
+        raise PluginImportError(
+            'names that begin with "pml:" need pytorch-metric-learning: '
+            'pip install "siamesekit[zoo]".'
+        ) from error
+    module: ModuleType = getattr(pytorch_metric_learning, folder)
+    return module
+
+
+def find_class(folder: str, name: str, fitting: list[str], unfit: dict[str, str]) -> type[Any]:
+    """Return the class `name` of ``pytorch_metric_learning.<folder>``.
+
+    Raises
+    ------
+    PluginImportError
+        If the package is not installed.
+    UnknownPartError
+        If there is no such class, or it does not fit the training line (the reason is said).
+    """
+    module = import_pml(folder)
+    if name in unfit:
+        raise UnknownPartError(f"'pml:{name}' does not fit the training line: {unfit[name]}.")
+    if name not in fitting:
+        raise UnknownPartError(
+            f"pytorch-metric-learning has no {name!r} in its {folder}.{near_matches(name, fitting)}"
+        )
+    found: type[Any] = getattr(module, name)
+    return found
+
+
+def constructor_signature(cls: type[Any]) -> tuple[inspect.Signature, tuple[str, ...]]:
+    """Return the constructor's own parameters, and the names of its sizes.
+
+    The constructors of pytorch-metric-learning hand ``**kwargs`` up; here every class of the
+    hierarchy adds what it names.
+    """
+    hidden = _HIDDEN | _FIXED.get(cls.__name__, set())
+    defaults = _DEFAULTS.get(cls.__name__, {})
+    parameters: dict[str, inspect.Parameter] = {}
+    sizes = []
+    for ancestor in cls.__mro__:
+        if "__init__" not in vars(ancestor) or "pytorch_metric" not in ancestor.__module__:
+            continue
+        for parameter in list(inspect.signature(vars(ancestor)["__init__"]).parameters.values())[
+            1:
+        ]:
+            name, required = parameter.name, parameter.default is inspect.Parameter.empty
+            named = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            if not named or name in hidden or name in parameters or name in sizes:
+                continue
+            if name in SIZES and required:
+                sizes.append(name)
+            else:
+                default = defaults.get(name, parameter.default)
+                parameters[name] = inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=default
+                )
+    return inspect.Signature(list(parameters.values())), tuple(sizes)
+
+
+def bind(signature: inspect.Signature, given: dict[str, Any]) -> dict[str, Any]:
+    """Return all arguments of a constructor; a misspelt one raises ``TypeError``."""
+    bound = signature.bind(**given)
+    bound.apply_defaults()
+    return dict(bound.arguments)
+
+
+def to_pml(tuples: Tuples | None, labels: Tensor) -> tuple[Tensor, ...] | None:
+    """Return chosen tuples as pytorch-metric-learning's ``indices_tuple``."""
+    if isinstance(tuples, Pairs):
+        same = labels[tuples.i] == labels[tuples.j]
+        return (tuples.i[same], tuples.j[same], tuples.i[~same], tuples.j[~same])
+    return tuple(tuples) if tuples is not None else None
+
+
+def from_pml(indices: tuple[Tensor, ...]) -> Tuples:
+    """Return pytorch-metric-learning's ``indices_tuple`` as tuples of ours."""
+    if len(indices) == 3:
+        return Triplets(*(index.long() for index in indices))
+    first, positive, second, negative = indices
+    return Pairs(torch.cat([first, second]).long(), torch.cat([positive, negative]).long())

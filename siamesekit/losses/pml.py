@@ -1,0 +1,174 @@
+"""The loss zoo: any loss of pytorch-metric-learning, named ``"pml:NTXentLoss"``.
+
+``from siamesekit.losses.pml import NTXentLoss`` gives the same class.
+"""
+
+import inspect
+from functools import lru_cache
+from typing import Any, ClassVar, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from siamesekit import _pml
+from siamesekit._types import Tuples
+from siamesekit.errors import InvalidParameterError, NotBuiltError
+from siamesekit.losses.base import Loss
+from siamesekit.registry import register_family
+
+__all__ = ["UNFIT", "PMLLoss", "adapter", "fitting"]
+
+UNFIT = {
+    "BaseLossWrapper": "it is a base class",
+    "BaseMetricLossFunction": "it is a base class",
+    "CrossBatchMemory": "loss 'memory' is the form of it that a checkpoint restores",
+    "DynamicSoftMarginLoss": "it takes the items in the order anchor, positive, anchor, …",
+    "EmbeddingRegularizerMixin": "it is a base class",
+    "GenericPairLoss": "it is a base class",
+    "InstanceLoss": "its embeddings are meant to be the scores of classes",
+    "ManifoldLoss": "it learns without labels",
+    "MultipleLosses": "it is a sum of other losses",
+    "SelfSupervisedLoss": "it compares two views of unlabelled items",
+    "VICRegLoss": "it compares two views of unlabelled items",
+    "WeightRegularizerMixin": "it is a base class",
+}
+"""Public names of pytorch-metric-learning's losses that are left out, and why."""
+
+
+class PMLLoss(Loss):
+    """Adapter of one loss of pytorch-metric-learning; subclasses are made by `adapter`.
+
+    Parameters are those of the wrapped loss (``collect_stats`` apart). Those that are sizes of
+    the data (``num_classes``, ``embedding_size``) are given by `build`; weights of the wrapped
+    loss are trained and saved with this one's.
+
+    Notes
+    -----
+    The loss computes in float32. Where it draws random numbers, it draws them from torch's
+    default generator, which ``fit`` isolates.
+
+    References
+    ----------
+    .. [1] K. Musgrave, S. Belongie, S.-N. Lim, "PyTorch Metric Learning", arXiv 2008.09164, 2020.
+    """
+
+    takes: ClassVar[Literal["scores", "embeddings"]] = "embeddings"
+    wrapped: ClassVar[type[Any]]
+    signature: ClassVar[inspect.Signature]
+    sizes: ClassVar[tuple[str, ...]]
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__()
+        for name, value in _pml.bind(self.signature, params).items():
+            setattr(self, name, value)
+        self.inner: nn.Module | None = None
+        if not self.sizes:
+            self._make({})
+
+    def build(self, dim: int, n_classes: int) -> Self:
+        """Give the wrapped loss its sizes; keep its weights if it is built already.
+
+        Parameters
+        ----------
+        dim : int
+            Length of an embedding.
+        n_classes : int
+            Number of classes in training.
+        """
+        if self.inner is None:
+            known = {"dim": dim, "n_classes": n_classes}
+            self._make({name: known[_pml.SIZES[name]] for name in self.sizes})
+        return self
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+        """Return the loss of a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (b, d)
+            Embeddings.
+        labels : Tensor of int64, shape (b,)
+        tuples : Pairs or Triplets, optional
+
+        Returns
+        -------
+        Tensor of float, shape ()
+        """
+        return self._call(inputs, labels, _pml.to_pml(tuples, labels))
+
+    def forward_against(
+        self, inputs: Tensor, labels: Tensor, references: Tensor, reference_labels: Tensor
+    ) -> Tensor:
+        """Return the loss of a batch against references, whose first b are the batch itself.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (b, d)
+        labels : Tensor of int64, shape (b,)
+        references : Tensor of float, shape (b + m, d)
+        reference_labels : Tensor of int64, shape (b + m,)
+        """
+        same = labels[:, None] == reference_labels[None, :]
+        different = ~same
+        same.fill_diagonal_(False)  # an item is not its own positive
+        pairs = (*same.nonzero(as_tuple=True), *different.nonzero(as_tuple=True))
+        return self._call(inputs, labels, pairs, references, reference_labels)
+
+    def _call(self, inputs: Tensor, labels: Tensor, *rest: Any) -> Tensor:
+        if self.inner is None:
+            raise NotBuiltError(f"{type(self).__name__}: call build(dim, n_classes) first.")
+        with torch.autocast(inputs.device.type, enabled=False):
+            value: Tensor = self.inner(inputs.float(), labels, *rest)
+        return value
+
+    def _make(self, sizes: dict[str, int]) -> None:
+        params = {name: getattr(self, name) for name in self.signature.parameters}
+        try:
+            self.inner = self.wrapped(**params, **sizes)
+        except (TypeError, ValueError, AssertionError) as error:
+            raise InvalidParameterError(
+                f"pml:{type(self).__name__} refuses its parameters: {error}"
+            ) from error
+
+
+@lru_cache
+def adapter(name: str) -> type[PMLLoss]:
+    """Return the adapter class of the loss `name`.
+
+    Raises
+    ------
+    PluginImportError
+        If pytorch-metric-learning is not installed.
+    UnknownPartError
+        If it has no such loss, or the loss does not fit.
+    """
+    wrapped = _pml.find_class("losses", name, fitting(), UNFIT)
+    signature, sizes = _pml.constructor_signature(wrapped)
+    summary = f"``pytorch_metric_learning.losses.{name}``; see `PMLLoss`."
+    members = {
+        "wrapped": wrapped,
+        "signature": signature,
+        "sizes": sizes,
+        "__signature__": signature,
+        "__doc__": summary,
+        "__module__": __name__,
+    }
+    return type(name, (PMLLoss,), members)
+
+
+def fitting() -> list[str]:
+    """Return the sorted names of the losses that fit; none where the package is absent."""
+    if not _pml.installed():
+        return []
+    public = inspect.getmembers(_pml.import_pml("losses"), inspect.isclass)
+    return [name for name, _ in public if name not in UNFIT]
+
+
+def __getattr__(name: str) -> type[PMLLoss]:
+    # Lets pickle, and `from siamesekit.losses.pml import NTXentLoss`, find what `adapter` makes.
+    if name.startswith("_") or name not in fitting():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return adapter(name)
+
+
+register_family("losses", "pml", adapter, fitting)
