@@ -1,7 +1,6 @@
 """Real characters of many scripts, from the fonts that matplotlib installs."""
 
 import unicodedata
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +55,16 @@ _SCRIPTS = {
     "Mathematical": (0x2200, 0x2300),
 }
 
+# A face takes part in a script of which it has this share of the characters.
 _COVERED = 0.8
+# It is no drawer of its own if it prints more than this share just like another face.
+_COPIED = 0.1
 _FEWEST_FACES = 4
 _CANVAS = 84
-_EM = 44
+_EM = 60
+# Cosine from which two shapes, each stretched to one size, count as one character.
 _ALIKE = 0.93
+_SHAPE_SIDE = 20
 
 
 def load_font_glyphs(
@@ -69,44 +73,46 @@ def load_font_glyphs(
     """Render the characters of 15 scripts, each in 4 to 16 faces, as if drawn by hand.
 
     A face plays the drawer, a script the alphabet. Every image is warped by a map of its own
-    (affine, and a smooth random displacement), so that comparing pixels does not do.
+    (affine, and a smooth random displacement), so that comparing pixels does not do: the cosine
+    nearest neighbour solves about 30 % of 20-way tasks within a script, as it does 22 % on
+    Omniglot.
 
     Parameters
     ----------
     size : int
-        Side of the images, in pixels.
+        Side of the images, in pixels, 8 to 105. The glyphs are printed at 84.
     distortion : float
         Strength of the warp: 0 leaves the glyphs as printed, 1 is like hasty handwriting.
-    random_state : int or Generator
+    random_state : int, numpy RandomState or Generator, torch.Generator or None
         Of the warp.
 
     Returns
     -------
     ImageSet
         ``X`` (n, size, size) with ink 255; ``y`` the character's Unicode name; ``groups`` its
-        script; ``drawers`` the face. All characters of a script come in the same faces; those
-        that look like an earlier one of their script (``c`` beside ``C``) are left out.
+        script; ``drawers`` the face. All characters of a script come in the same faces. Left out
+        are characters that look like an earlier one of their script (``c`` beside ``C``), and in a
+        script the faces that print it like another (bold arrows that are not bold).
 
     Raises
     ------
     DatasetNotFoundError
-        If matplotlib, which brings the fonts, is not installed.
+        If matplotlib, which brings the fonts, is not installed, or came without them.
     InvalidParameterError
         If a parameter is out of range.
     """
-    check_integer("size", size, low=8)
+    check_integer("size", size, low=8, high=105)
     check_number("distortion", distortion, low=0.0, high=2.0)
-    glyphs, names, scripts, faces = _printed()
     generator = generator_from(random_state)
+    glyphs, names, scripts, faces = _printed()
     images = []
-    for block in torch.from_numpy(glyphs).split(1024):  # type: ignore[no-untyped-call]
-        warped = _warp(block[:, None].float() / 255, distortion, generator)
-        small = F.interpolate(warped, size=(size, size), mode="area")[:, 0]
-        images.append(small.mul(255).round().clamp(0, 255).to(torch.uint8))
-    return ImageSet(torch.cat(images).numpy(), names.copy(), scripts.copy(), faces.copy())
+    for start in range(0, len(glyphs), 512):
+        block = torch.from_numpy(glyphs[start : start + 512])
+        warped = _warp(block[:, None].float() / 255, size, distortion, generator)
+        images.append(warped[:, 0].mul(255).round().clamp(0, 255).to(torch.uint8))
+    return ImageSet(torch.cat(images).numpy(), names, scripts, faces)
 
 
-@lru_cache(maxsize=1)
 def _printed() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return printed glyphs (n, 84, 84) with their characters, scripts and faces."""
     fonts = _Fonts()
@@ -119,12 +125,15 @@ def _printed() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
             for face in _FACES
             if sum(code in fonts.codes(face) for code in known) >= _COVERED * len(known)
         ]
-        assert len(covering) >= _FEWEST_FACES, f"{script}: {covering}"
         shared = [code for code in known if all(code in fonts.codes(face) for face in covering)]
-        for code in _distinct(shared, fonts):
-            for face in covering:
-                glyphs.append(fonts.draw(face, code))
-                names.append(unicodedata.name(chr(code)))
+        drawn = {face: np.stack([fonts.draw(face, code) for code in shared]) for face in covering}
+        drawers = _originals(drawn)
+        if len(drawers) < _FEWEST_FACES:
+            continue  # an installation with other fonts than these
+        for k in _distinct(drawn[drawers[0]]):
+            for face in drawers:
+                glyphs.append(drawn[face][k])
+                names.append(unicodedata.name(chr(shared[k])))
                 scripts.append(script)
                 faces.append(face)
     return np.stack(glyphs), np.array(names), np.array(scripts), np.array(faces)
@@ -144,6 +153,12 @@ class _Fonts:
             ) from error
         folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
         paths = {face: str(folder / f"{face}.ttf") for face in _FACES}
+        missing = [face for face, path in paths.items() if not Path(path).is_file()]
+        if missing:
+            raise DatasetNotFoundError(
+                f"matplotlib's own fonts are not all in {folder} ({missing[0]}.ttf is missing): "
+                "some distributions leave them out; install matplotlib with pip."
+            )
         self._codes = {face: frozenset(FT2Font(p).get_charmap()) for face, p in paths.items()}
         self._fonts: dict[str, Any] = {
             face: ImageFont.truetype(p, _EM) for face, p in paths.items()
@@ -170,39 +185,53 @@ def _is_sign(code: int) -> bool:
     return unicodedata.category(chr(code)) in ("Lu", "Ll", "Lo", "Lt", "Sm", "So")
 
 
-def _distinct(codes: list[int], fonts: _Fonts) -> list[int]:
-    """Return the codes whose shape, whatever its size, is unlike those before."""
+def _originals(drawn: dict[str, np.ndarray]) -> list[str]:
+    """Return the faces, in order, that print at most a few glyphs like a face before them."""
+    kept: list[str] = []
+    for face, glyphs in drawn.items():
+        copied = [(glyphs == drawn[other]).all((1, 2)).mean() for other in kept]
+        if max(copied, default=0.0) <= _COPIED:
+            kept.append(face)
+    return kept
+
+
+def _distinct(glyphs: np.ndarray) -> list[int]:
+    """Return the positions of glyphs whose shape, whatever its size, is unlike those before."""
     kept: list[int] = []
-    shapes: list[Tensor] = []
-    for code in codes:
-        shape = _shape(fonts.draw(_FACES[0], code))
-        if shape is not None and all(float(shape @ other) < _ALIKE for other in shapes):
-            kept.append(code)
-            shapes.append(shape)
+    shapes = torch.zeros(0, _SHAPE_SIDE**2)
+    for position, glyph in enumerate(glyphs):
+        shape = _shape(glyph)
+        if shape is not None and bool((shapes @ shape < _ALIKE).all()):
+            kept.append(position)
+            shapes = torch.cat([shapes, shape[None]])
     return kept
 
 
 def _shape(glyph: np.ndarray) -> Tensor | None:
-    """Return a glyph's ink stretched to 20 × 20, of unit length; None where there is no ink."""
+    """Return a glyph's ink stretched to a square, of unit length; None where there is no ink."""
     rows, columns = np.flatnonzero(glyph.any(1)), np.flatnonzero(glyph.any(0))
     if len(rows) == 0:
         return None
     ink = glyph[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    small = F.interpolate(torch.from_numpy(ink)[None, None].float(), size=(20, 20), mode="area")
+    square = (_SHAPE_SIDE, _SHAPE_SIDE)
+    small = F.interpolate(torch.from_numpy(ink)[None, None].float(), size=square, mode="area")
     return F.normalize(small.flatten(), dim=0)
 
 
-def _warp(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Return images (b, 1, h, w) under a random affine map and a smooth displacement each."""
+def _warp(x: Tensor, size: int, strength: float, generator: torch.Generator) -> Tensor:
+    """Return images (b, 1, size, size) of glyphs under an affine map and a bend each."""
     affine = RandomAffine(
         rotation=12 * strength,
         shear=0.2 * strength,
-        scale=(1 - 0.2 * strength / 2, 1 + 0.2 * strength / 2),
+        scale=(1 - 0.1 * strength, 1 + 0.1 * strength),
         translate=0.05 * strength,
     )
-    maps = affine.matrices(len(x), generator)
-    grid = F.affine_grid(maps, list(x.shape), align_corners=False)
+    # Where pixels are large, each is the mean of four samples.
+    fine = 2 * size if 2 * size <= _CANVAS else size
+    grid = F.affine_grid(
+        affine.matrices(len(x), generator), [len(x), 1, fine, fine], align_corners=False
+    )
     knots = 0.06 * strength * torch.randn(len(x), 2, 5, 5, generator=generator)
-    bend = F.interpolate(knots, size=x.shape[2:], mode="bicubic", align_corners=True)
-    grid = grid + bend.permute(0, 2, 3, 1)
-    return F.grid_sample(x, grid, mode="bilinear", align_corners=False)
+    bend = F.interpolate(knots, size=(fine, fine), mode="bicubic", align_corners=True)
+    warped = F.grid_sample(x, grid + bend.permute(0, 2, 3, 1), align_corners=False)
+    return F.interpolate(warped, size=(size, size), mode="area") if fine > size else warped
