@@ -94,6 +94,7 @@ def _write_whole(path: Path, names: np.ndarray, rows: np.ndarray) -> None:
     try:
         with os.fdopen(handle, "wb") as file:
             np.savez(file, names=names, rows=rows)
+        os.chmod(partial, 0o644)  # mkstemp keeps it from the others who share the data
         os.replace(partial, path)
     except BaseException:
         with suppress(OSError):
