@@ -34,7 +34,8 @@ from siamesekit.training.loop import Validate
 
 __all__ = ["Fitting", "make_line"]
 
-_EPISODES_FROM = 20
+_WAY = 20
+_EPISODES = 5
 _BATCH = 128
 _VALIDATION_EPISODES = 200
 
@@ -79,7 +80,7 @@ class Fitting:
         self.n_classes = len(trained)
         self.labels = torch.from_numpy(train_codes.astype(np.int64))
         train_groups = None if groups is None else torch.from_numpy(groups[~held_out])
-        sampler = make_sampler(estimator.sampler, lambda: _choose_sampler(self.labels))
+        sampler = make_sampler(estimator.sampler, lambda: _choose_sampler(self.labels, train_groups))
         self.sampler = sampler.bind(self.labels, train_groups, seed=self.seed)
         with isolated_rng(self.seed):
             self.line = make_line(estimator, shape, self.n_classes, self.device)
@@ -171,11 +172,17 @@ def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.devic
     return int(embedding.shape[1])
 
 
-def _choose_sampler(labels: Tensor) -> Sampler:
+def _choose_sampler(labels: Tensor, groups: Tensor | None) -> Sampler:
+    """Return episodes where there are classes enough for them, else balanced batches."""
     sizes = torch.bincount(labels)
     usable = int((sizes >= 2).sum())
-    if usable >= _EPISODES_FROM:
-        return EpisodeSampler(way=_EPISODES_FROM)
+    if usable >= _WAY:
+        largest = 0 if groups is None else _largest_way(labels.numpy(), groups.numpy())
+        return EpisodeSampler(
+            way=_WAY,
+            within=1.0 if largest >= _WAY else 0.75,
+            episodes=min(_EPISODES, usable // _WAY),
+        )
     classes = max(2, min(len(sizes), _BATCH // 4))
     return BalancedSampler(classes=classes, per_class=max(2, _BATCH // classes))
 
@@ -199,12 +206,12 @@ def _hold_out(
     return np.isin(unit, held)
 
 
-def _largest_way(codes: IntArray, groups: IntArray | None, most: int = 20) -> int:
+def _largest_way(codes: IntArray, groups: IntArray | None, most: int = _WAY) -> int:
     groups = np.zeros_like(codes) if groups is None else groups
     _, first, sizes = np.unique(codes, return_index=True, return_counts=True)
     usable = first[sizes >= 2]
     if len(usable) == 0:
         raise InvalidDataError(
-            "validation needs classes with two items at least; the held-out ones have one each."
+            "validation needs classes of two items at least; those held out have one each."
         )
     return int(min(most, np.bincount(groups[usable]).max()))

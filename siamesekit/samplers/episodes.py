@@ -16,11 +16,11 @@ __all__ = ["EpisodeSampler"]
 
 @register("samplers", "episodes")
 class EpisodeSampler(Sampler):
-    """One episode a batch: `way` classes, each with `shot` supports and `queries` queries.
+    """A batch is an episode, or several: classes with `shot` supports and `queries` queries each.
 
     A batch stands class by class, and in each class the supports come first:
-    ``labels[batch].view(way, shot + queries)`` has one class a row. An item never occurs twice in
-    a batch, so support and query are never the same one.
+    ``labels[batch].view(episodes * way, shot + queries)`` has one class a row. A class occurs
+    once in a batch and an item too, so support and query are never the same one.
 
     Parameters
     ----------
@@ -37,7 +37,10 @@ class EpisodeSampler(Sampler):
         them, and other groups fill the rest, so that every batch has the same shape. Without
         groups it has no meaning.
     n_batches : int, optional
-        Episodes in an epoch; by default as many as show as many images as there are.
+        Batches in an epoch; by default as many as show as many images as there are.
+    episodes : int, default=1
+        Episodes in a batch, of classes all different. A loss on the whole batch then compares
+        across episodes too, and a network runs faster on larger batches.
 
     Notes
     -----
@@ -58,12 +61,14 @@ class EpisodeSampler(Sampler):
         queries: int = 1,
         within: float = 0.75,
         n_batches: int | None = None,
+        episodes: int = 1,
     ) -> None:
         self.way = check_integer("way", way, low=2)
         self.shot = check_integer("shot", shot, low=1)
         self.queries = check_integer("queries", queries, low=1)
         self.within = check_number("within", within, low=0, high=1)
         self.n_batches = None if n_batches is None else check_integer("n_batches", n_batches, low=1)
+        self.episodes = check_integer("episodes", episodes, low=1)
         self._table: ClassTable | None = None
 
     def check(self) -> None:
@@ -72,17 +77,18 @@ class EpisodeSampler(Sampler):
         Raises
         ------
         InvalidDataError
-            If fewer than `way` classes have ``shot + queries`` items, or ``within`` is 1 and no
-            group has so many.
+            If fewer than ``episodes * way`` classes have ``shot + queries`` items, or ``within`` is
+            1 and no group has `way` of them.
         """
         assert self.labels is not None
         table = ClassTable(self.labels, self.groups)
         each = self.shot + self.queries
         enough = table.sizes >= each
-        if int(enough.sum()) < self.way:
+        if int(enough.sum()) < self.episodes * self.way:
+            several = f"episodes={self.episodes} times " if self.episodes > 1 else ""
             raise InvalidDataError(
-                f"labels must hold at least way={self.way} classes with shot + queries = {each} "
-                f"items; {int(enough.sum())} of the {len(table)} classes have so many."
+                f"labels must hold at least {several}way={self.way} classes with shot + queries = "
+                f"{each} items; {int(enough.sum())} of the {len(table)} classes have so many."
             )
         largest = int(torch.bincount(table.group_of[enough]).max())
         if self.groups is not None and self.within == 1 and largest < self.way:
@@ -93,29 +99,42 @@ class EpisodeSampler(Sampler):
         self._table = table
 
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
-        """Yield positions, shape ``(way * (shot + queries),)``, class by class."""
+        """Yield positions, shape ``(episodes * way * (shot + queries),)``, class by class."""
         table, each = self._table, self.shot + self.queries
         assert table is not None
         usable = (table.sizes >= each).nonzero().squeeze(1)
         group_of, sizes, starts = table.group_of[usable], table.sizes[usable], table.starts[usable]
-        stays = even_share(len(self), self.within, generator).tolist()
+        stays = even_share(len(self) * self.episodes, self.within, generator)
         deal = self._batches_a_pass()
-        for number, stay in enumerate(stays):
+        for number, batch_stays in enumerate(stays.view(-1, self.episodes).tolist()):
             if number % deal == 0:
                 order, dealt = table.shuffled(generator), torch.zeros_like(sizes)
-            keys = torch.rand(len(usable), generator=generator)
-            if stay:
-                group = group_of[int(torch.randint(len(usable), (), generator=generator))]
-                # Classes of the group sort first; the others fill up where it has too few.
-                keys += group_of != group
-            classes = keys.topk(self.way, largest=False).indices
+            classes = self._classes(group_of, batch_stays, generator)
             turns = (dealt[classes, None] + torch.arange(each)) % sizes[classes, None]
             dealt[classes] += each
             yield order[starts[classes, None] + turns].flatten()
+
+    def _classes(
+        self, group_of: Tensor, stays: list[bool], generator: torch.Generator
+    ) -> Tensor:
+        """Return different classes for the episodes of a batch, shape ``(episodes * way,)``."""
+        taken = torch.zeros(len(group_of))
+        for stay in stays:
+            keys = torch.rand(len(group_of), generator=generator) + 2 * (taken > 0)
+            if stay:
+                group = group_of[keys.argmin()]
+                # Classes of the group sort first; the others fill up where it has too few.
+                keys = torch.rand(len(group_of), generator=generator) + 2 * (taken > 0)
+                keys += group_of != group
+            taken[keys.topk(self.way, largest=False).indices] = taken.max() + 1
+        # Episode by episode, and in random order within each.
+        order = torch.argsort(taken + torch.rand(len(taken), generator=generator))
+        return order[-self.way * len(stays) :]
 
     def __len__(self) -> int:
         return self._batches_a_pass() if self.n_batches is None else self.n_batches
 
     def _batches_a_pass(self) -> int:
         assert self._table is not None
-        return -(-len(self._table.class_of) // (self.way * (self.shot + self.queries)))
+        shown = self.episodes * self.way * (self.shot + self.queries)
+        return -(-len(self._table.class_of) // shown)
