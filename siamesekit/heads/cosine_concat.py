@@ -77,7 +77,7 @@ class CosineConcatHead(LearnedHead):
 
         def tile(i: slice, j: slice) -> Tensor:
             weighted = centred_a[i, None] * of_squares
-            products = (weighted.flatten(0, 1) @ centred_b[j].T).view(-1, self.hidden, len(b[j]))
+            products = weighted @ centred_b[j].T
             cosines = (unit_a[i] @ unit_b[j].T)[:, None] * of_cosine
             even = even_a[i, :, None] + even_b[j].T - 2 * products + cosines
             return self._logits(even, odd_a[i, :, None] - odd_b[j].T)
