@@ -233,7 +233,7 @@ def test_learned_head_learns_which_numbers_matter(name: str) -> None:
         head = made(name, 8).train()
         optimiser = torch.optim.Adam(head.parameters(), 0.05)
         losses = []
-        for _ in range(40):
+        for _ in range(150):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(head(x, x), same)
             optimiser.zero_grad()
             loss.backward()
