@@ -149,9 +149,7 @@ def draw_pictures(
     plots.plot_one_shot_task(run.support, run.query[0], scores, answer, out / "one_shot.png")
     plots.plot_history(classifier.history_, out / "training.png")
     few = evaluation.subset(np.isin(evaluation.y, np.unique(evaluation.y)[:8]))
-    plots.plot_embeddings(
-        classifier.transform(resize(few.X, SIDE)), few.y, out / "embeddings.png"
-    )
+    plots.plot_embeddings(classifier.transform(resize(few.X, SIDE)), few.y, out / "embeddings.png")
 
 
 def hardware() -> str:

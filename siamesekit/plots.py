@@ -102,9 +102,7 @@ def plot_history(history: Mapping[str, Sequence[float]], path: PathLike | None =
     return _finish(figure, path)
 
 
-def plot_embeddings(
-    embeddings: ArrayLike, labels: ArrayLike, path: PathLike | None = None
-) -> Any:
+def plot_embeddings(embeddings: ArrayLike, labels: ArrayLike, path: PathLike | None = None) -> Any:
     """Draw embeddings in two dimensions, their first two principal components.
 
     Parameters

@@ -80,8 +80,9 @@ class Fitting:
         self.n_classes = len(trained)
         self.labels = torch.from_numpy(train_codes.astype(np.int64))
         train_groups = None if groups is None else torch.from_numpy(groups[~held_out])
-        sampler = make_sampler(estimator.sampler, lambda: _choose_sampler(self.labels, train_groups))
-        self.sampler = sampler.bind(self.labels, train_groups, seed=self.seed)
+        self.sampler = make_sampler(
+            estimator.sampler, lambda: _choose_sampler(self.labels, train_groups)
+        ).bind(self.labels, train_groups, seed=self.seed)
         with isolated_rng(self.seed):
             self.line = make_line(estimator, shape, self.n_classes, self.device)
 

@@ -114,9 +114,7 @@ class EpisodeSampler(Sampler):
             dealt[classes] += each
             yield order[starts[classes, None] + turns].flatten()
 
-    def _classes(
-        self, group_of: Tensor, stays: list[bool], generator: torch.Generator
-    ) -> Tensor:
+    def _classes(self, group_of: Tensor, stays: list[bool], generator: torch.Generator) -> Tensor:
         """Return different classes for the episodes of a batch, shape ``(episodes * way,)``."""
         taken = torch.zeros(len(group_of))
         for stay in stays:
