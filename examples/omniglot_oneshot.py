@@ -22,7 +22,14 @@ from torch import Tensor
 
 import siamesekit
 from siamesekit import SiameseClassifier, plots
-from siamesekit.data import ImageSet, OneShotRun, load_omniglot, load_omniglot_runs, resize
+from siamesekit.data import (
+    ImageSet,
+    OneShotRun,
+    RandomAffine,
+    load_omniglot,
+    load_omniglot_runs,
+    resize,
+)
 from siamesekit.evaluation import (
     Result,
     check_disjoint,
@@ -31,8 +38,12 @@ from siamesekit.evaluation import (
     modified_hausdorff,
     runs_accuracy,
 )
+from siamesekit.losses import EpisodicLoss
+from siamesekit.samplers import EpisodeSampler
 
 SIDE = 28
+DEFAULT_EPOCHS = 46
+WAY = 20
 
 
 def main() -> None:
@@ -46,8 +57,13 @@ def main() -> None:
 
     start = time.perf_counter()
     classifier = SiameseClassifier(
-        max_epochs=options.epochs,
+        # Five episodes a batch, each of 20 characters of one alphabet.
+        sampler=EpisodeSampler(way=WAY, within=1.0, episodes=5),
+        loss=EpisodicLoss(way=WAY),
+        augment=RandomAffine(rotation=12, shear=0.2, scale=(0.85, 1.15), translate=0.08),
+        learning_rate=4e-3,
         averaging=0.995,
+        max_epochs=options.epochs,
         random_state=options.seed,
         device=options.device,
         verbose=True,
@@ -75,9 +91,6 @@ def main() -> None:
     print(f"\nwrote {options.out}/results.json, the pictures and the model")
 
 
-DEFAULT_EPOCHS = 40
-
-
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--root", type=Path, help="folder of the data; downloaded without it")
@@ -98,7 +111,7 @@ def evaluate(
     """Return every figure: ours, and the baselines, on runs and on random episodes."""
 
     def embed(images: np.ndarray) -> Tensor:
-        return torch.from_numpy(classifier.transform(resize(images, SIDE)))
+        return embed_views(classifier, images)
 
     ours, head = "learned metric", classifier.head_
     pixels, cosine = "cosine nearest neighbour", cosine_similarity
@@ -134,6 +147,23 @@ def on_runs(
     """Return the accuracy on Lake's 400 trials."""
     embedded = [(embed(run.support), embed(run.query), run.answers) for run in runs]
     return runs_accuracy(embedded, scorer, name=f"Lake's 20 runs, {name}")
+
+
+def embed_views(classifier: SiameseClassifier, images: np.ndarray, views: int = 8) -> Tensor:
+    """Return the mean unit embedding of each image and of `views` slightly moved copies of it.
+
+    Every image is moved by the same few maps, so that its embedding depends on nothing else.
+    """
+    x = torch.from_numpy(resize(images, SIDE))[:, None].float() / 255
+    small = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
+    total = torch.nn.functional.normalize(torch.from_numpy(classifier.transform(x)), dim=1)
+    for matrix in small.matrices(views, torch.Generator().manual_seed(0)):
+        maps = matrix.expand(len(x), 2, 3)
+        grid = torch.nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
+        moved = torch.nn.functional.grid_sample(x, grid, align_corners=False)
+        view = torch.from_numpy(classifier.transform(moved))
+        total += torch.nn.functional.normalize(view, dim=1)
+    return total / (views + 1)
 
 
 def flatten(images: np.ndarray) -> Tensor:

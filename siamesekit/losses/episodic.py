@@ -39,6 +39,10 @@ class EpisodicLoss(Loss):
         places. Without effect on ``"rest"``.
     label_smoothing : float
         In ``[0, 1)``: share of the target that is spread evenly over the classes.
+    way : int or None
+        With several episodes in a batch (sampler ``episodes``): their number of classes. Each
+        query is then charged twice, among all classes of the batch and among the `way` classes,
+        in batch order, of its own episode, which are the ones harder to tell apart.
 
     Notes
     -----
@@ -63,6 +67,7 @@ class EpisodicLoss(Loss):
         temperature: float = 0.1,
         both_ways: bool = True,
         label_smoothing: float = 0.0,
+        way: int | None = None,
     ) -> None:
         super().__init__()
         if isinstance(shot, str):
@@ -79,6 +84,9 @@ class EpisodicLoss(Loss):
         self.temperature = temperature
         self.both_ways = both_ways
         self.label_smoothing = label_smoothing
+        if way is not None:
+            check_integer("way", way, low=2)
+        self.way = way
 
     def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
         """Return the mean cross-entropy of the queries.
@@ -141,9 +149,22 @@ class EpisodicLoss(Loss):
         empty = scores.new_zeros(len(queries), int(own.max()) + 1)
         sums = empty.index_add(1, own, of_query)
         supports = empty.index_add(1, own, counts.to(scores.dtype))
-        return functional.cross_entropy(
-            sums / supports, own[queries], label_smoothing=self.label_smoothing
-        )
+        logits, answers = sums / supports, own[queries]
+        loss = functional.cross_entropy(logits, answers, label_smoothing=self.label_smoothing)
+        if self.way is None:
+            return loss
+        episode = _appearance(own) // self.way
+        elsewhere = episode[None, :] != episode[answers][:, None]
+        # No smoothing here: it would charge for the classes of other episodes, which are out.
+        return loss + functional.cross_entropy(logits.masked_fill(elsewhere, -torch.inf), answers)
+
+
+def _appearance(own: Tensor) -> Tensor:
+    """Return the place of each class in the order of first appearance, shape (classes,)."""
+    n_classes = int(own.max()) + 1
+    positions = torch.arange(len(own), device=own.device)
+    first = torch.full((n_classes,), len(own), device=own.device)
+    return first.scatter_reduce_(0, own, positions, "amin").argsort().argsort()
 
 
 def _earlier_in_class(own: Tensor, sizes: Tensor) -> Tensor:
