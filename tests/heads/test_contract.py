@@ -225,13 +225,15 @@ def test_head_starts_by_taking_the_near_for_the_same(name: str) -> None:
 
 @every_learned
 def test_learned_head_learns_which_numbers_matter(name: str) -> None:
-    # The class is the sign of the first two numbers; the other six are noise.
+    # Four classes, told apart by their first two numbers; the other six are noise.
+    classes = torch.arange(64) % 4
     x = normal(64, 8)
-    classes = (x[:, 0] > 0).long() * 2 + (x[:, 1] > 0).long()
+    x[:, 0] = 0.2 * x[:, 0] + classes % 2
+    x[:, 1] = 0.2 * x[:, 1] + classes // 2
     same = (classes[:, None] == classes).float()
     with isolated_rng(0):
         head = made(name, 8).train()
-        optimiser = torch.optim.Adam(head.parameters(), 0.05)
+        optimiser = torch.optim.Adam(head.parameters(), 0.1)
         losses = []
         for _ in range(150):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(head(x, x), same)
@@ -239,9 +241,8 @@ def test_learned_head_learns_which_numbers_matter(name: str) -> None:
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
-    base = float(same.mean())
-    constant = -base * torch.tensor(base).log() - (1 - base) * torch.tensor(1 - base).log()
-    assert losses[-1] < 0.85 * constant
+    # A constant score cannot go below the entropy of 1 in 4: 0.56.
+    assert losses[-1] < 0.4 < losses[0]
 
 
 @every_fixed

@@ -57,7 +57,7 @@ def test_paper_initialisation_has_the_paper_s_spread() -> None:
 def test_default_start_has_one_negative_weight_for_all() -> None:
     head = L1Head().build(64)
     assert torch.equal(head.weight, torch.full((64,), -0.125))
-    assert float(head.bias) == 1
+    assert head.bias.item() == 1
 
 
 def test_4096_numbers_make_4097_parameters() -> None:
