@@ -46,10 +46,10 @@ class EpisodicLoss(Loss):
 
     Notes
     -----
-    With one shot and head ``sqeuclidean`` this is the loss of prototypical networks [1]_, eq. 2,
-    and with head ``cosine`` that of matching networks [2]_. With more shots the scores are
-    averaged, not the embeddings: the squared distance to a prototype is the mean squared distance
-    to its supports less their spread.
+    With one shot, temperature 1 and head ``sqeuclidean`` this is the loss of prototypical networks
+    [1]_, eq. 2, and with head ``cosine`` that of matching networks [2]_. With more shots the
+    scores are averaged, not the embeddings: the squared distance to a prototype is the mean
+    squared distance to its supports less their spread.
 
     A class with no more items than supports has no queries and only distracts. A batch without
     queries gives a differentiable 0.
