@@ -12,9 +12,7 @@ __all__ = ["fit_calibration"]
 def fit_calibration(scores: ArrayLike, same: ArrayLike) -> tuple[float, float]:
     """Fit ``P(same) = 1 / (1 + exp(-(slope * score + intercept)))`` (Platt scaling).
 
-    Both kinds of pair weigh the same in total, whatever their numbers, so 0.5 is where *same* and
-    *different* are equally likely beforehand. Scores are standardised and the slope on them has
-    scikit-learn's unit penalty: pairs that a threshold separates would make it infinite.
+    Both kinds of pair weigh the same in total, whatever their numbers.
 
     Parameters
     ----------

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import stats
 
-from siamesekit._checks import check_integer, check_number
+from siamesekit._checks import check_integer
 
 __all__ = ["Result", "mean_interval", "wilson_interval"]
 
@@ -37,9 +36,6 @@ class Result:
         None where nothing is random.
     seconds : float
         Wall time of the evaluation, embedding apart.
-    per_episode : tuple of float
-        Accuracy of each episode (run), to compare scorers on the same ones; `to_dict` leaves it
-        out.
     """
 
     name: str
@@ -51,26 +47,21 @@ class Result:
     protocol: str
     seed: int | None
     seconds: float
-    per_episode: tuple[float, ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes, `per_episode` apart, as json can hold them."""
-        kept = {key: value for key, value in asdict(self).items() if key != "per_episode"}
-        return kept | {"interval": list(self.interval)}
+        """Return the attributes as json can hold them."""
+        return asdict(self) | {"interval": list(self.interval)}
 
     def __str__(self) -> str:
         low, high = self.interval
-        episodes = f"{self.n_episodes:,} episodes, " if self.n_episodes > 1 else ""
         return (
-            f"{self.name}: {self.value:.2%} [{100 * low:.1f}, {100 * high:.1f}] "
-            f"({episodes}{self.n_trials:,} trials; chance {self.chance:.1%})"
+            f"{self.name}: {self.value:.2%} [{low:.2%}, {high:.2%}] "
+            f"({self.n_episodes} episodes, {self.n_trials} trials; chance {self.chance:.2%})"
         )
 
 
 def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a proportion.
-
-    Used where the trials are given and each counts once: Lake's 400, the queries of a retrieval.
 
     Parameters
     ----------
@@ -79,45 +70,30 @@ def wilson_interval(successes: float, n: int) -> tuple[float, float]:
     n : int
         Independent trials, at least 1.
 
-    Raises
-    ------
-    InvalidParameterError
-        If a number lies outside its range.
-
     References
     ----------
     .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical inference",
        J. American Statistical Association 22, 1927.
     """
     check_integer("n", n, low=1)
-    check_number("successes", successes, low=0, high=n)
     z = float(stats.norm.ppf(0.5 + _CONFIDENCE / 2))
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # The interval holds p; at 0 and 1 rounding may say otherwise.
-    return max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mean_interval(values: Sequence[float] | npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return the 95 % interval of a mean of independent values in [0, 1], by Student's t.
-
-    Used where an episode (or a query's average precision) gives one value: the spread between
-    episodes is what tells how far the mean may be off.
+def mean_interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Return the 95 % interval of a mean of independent values, by Student's t.
 
     Parameters
     ----------
     values : array-like, shape (n,)
-        One value alone has the interval [0, 1]. Equal values show no spread, which does not mean
-        that there is none: they have Wilson's interval, the widest that values in [0, 1] can need.
+        Accuracies of episodes. One value alone has the interval [0, 1].
     """
     array = np.asarray(values, dtype=np.float64)
-    n = len(array)
-    if n < 2:
+    if len(array) < 2:
         return 0.0, 1.0
-    mean = float(array.mean())
-    error = float(array.std(ddof=1)) / math.sqrt(n)
-    if error < 1e-12:
-        return wilson_interval(min(n * mean, n), n)
-    half = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, n - 1)) * error
-    return max(0.0, mean - half), min(1.0, mean + half)
+    quantile = float(stats.t.ppf(0.5 + _CONFIDENCE / 2, len(array) - 1))
+    half = quantile * float(array.std(ddof=1)) / math.sqrt(len(array))
+    return max(0.0, float(array.mean()) - half), min(1.0, float(array.mean()) + half)
