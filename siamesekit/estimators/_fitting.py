@@ -70,7 +70,6 @@ class Fitting:
         )
         shape = tuple(items.shape[1:])
         self.device = resolve_device(estimator.device)
-        self.precision = resolve_precision(estimator.precision, self.device, shape)
         self.augment = make_augment(estimator.augment, shape)
         held_out = _hold_out(estimator.validation, codes, groups, self.seed)
         self.validate = self._validation(items, codes, groups, held_out)
@@ -115,7 +114,7 @@ class Fitting:
         way = _largest_way(own_codes, own_groups)
 
         def one_shot_accuracy(line: TrainingLine) -> float:
-            vectors = embed_items(line.backbone, own_items, self.device, self.precision)
+            vectors = embed_items(line.backbone, own_items, self.device, line.precision)
             return episode_accuracy(
                 vectors,
                 own_codes,

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
@@ -95,16 +94,10 @@ def check_groups(groups: ArrayLike | None, labels: IntArray) -> IntArray | None:
     """
     if groups is None:
         return None
-    codes = encode(check_labels(groups, len(labels), "groups"))[1]
-    return codes
+    return encode(check_labels(groups, len(labels), "groups"))[1]
 
 
 def encode(labels: np.ndarray) -> tuple[np.ndarray, IntArray]:
     """Return the sorted classes, and the position of each label among them."""
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes.astype(np.int64)
-
-
-def as_tensor(codes: IntArray | None) -> Tensor | None:
-    """Return codes as a tensor, or None for None."""
-    return None if codes is None else torch.from_numpy(codes)

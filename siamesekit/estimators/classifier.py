@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from siamesekit._checks import check_choice
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
@@ -21,7 +22,7 @@ from siamesekit.estimators._calibration import calibrate
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
 from siamesekit.estimators._parts import KINDS, default_params, make_part
-from siamesekit.gallery import Aggregate, Gallery
+from siamesekit.gallery import AGGREGATES, Aggregate, Gallery
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -31,7 +32,6 @@ from siamesekit.training import (
     History,
     embed_items,
     resolve_device,
-    resolve_precision,
 )
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
@@ -232,6 +232,8 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
+        # The gallery is made after training, too late to refuse an argument.
+        check_choice("aggregate", self.aggregate, AGGREGATES)
         items = check_items(self, X)
         labels = check_labels(y, len(items))
         classes, codes = encode(labels)
@@ -244,7 +246,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         self.history_ = fit.run()
         self.input_shape_ = tuple(items.shape[1:])
         self.n_classes_trained_ = fit.n_classes
-        self.device_, self.precision_ = fit.device, fit.precision
+        self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
         vectors = self._embed(items)
         self.calibration_ = calibrate(self.head_, vectors, torch.from_numpy(codes), fit.seed)
@@ -458,8 +460,8 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         self.calibration_ = tuple(fitted["calibration"])
         self.history_ = History(fitted["history"])
         self.device_ = resolve_device(self.device)
-        self.precision_ = resolve_precision(self.precision, self.device_, self.input_shape_)
         line = make_line(self, self.input_shape_, self.n_classes_trained_, self.device_)
+        self.precision_ = line.precision
         try:
             for argument in ("backbone", "head", "loss"):
                 getattr(line, argument).load_state_dict(

@@ -1,5 +1,5 @@
 """Who is it: enroll, identify, forget."""
 
-from siamesekit.gallery.gallery import Aggregate, Gallery
+from siamesekit.gallery.gallery import AGGREGATES, Aggregate, Gallery
 
-__all__ = ["Aggregate", "Gallery"]
+__all__ = ["AGGREGATES", "Aggregate", "Gallery"]

@@ -1,6 +1,6 @@
 """The enrolled examples of every class, and how alike a query is to each class."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -11,9 +11,10 @@ from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.heads import Head
 
-__all__ = ["Aggregate", "Gallery"]
+__all__ = ["AGGREGATES", "Aggregate", "Gallery"]
 
 Aggregate = Literal["prototype", "mean", "max"]
+AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
 
 _BLOCK = 2**22
 
@@ -40,7 +41,7 @@ class Gallery:
     """
 
     def __init__(self, head: Head, aggregate: Aggregate = "prototype") -> None:
-        check_choice("aggregate", aggregate, ("prototype", "mean", "max"))
+        check_choice("aggregate", aggregate, AGGREGATES)
         self.head = head
         self.aggregate = aggregate
         self.vectors: Tensor = torch.empty(0, 0)
