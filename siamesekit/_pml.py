@@ -16,9 +16,9 @@ __all__ = [
     "bind",
     "constructor_signature",
     "find_class",
+    "fitting",
     "from_pml",
     "import_pml",
-    "installed",
     "to_pml",
 ]
 
@@ -36,15 +36,6 @@ _FIXED = {"BatchHardMiner": {"pos_strategy", "neg_strategy"}}
 
 # RankedListLoss has no defaults; these are the paper's (Wang et al., CVPR 2019, §4.2).
 _DEFAULTS: dict[str, dict[str, Any]] = {"RankedListLoss": {"margin": 0.4, "Tn": 10.0}}
-
-
-def installed() -> bool:
-    """Return whether pytorch-metric-learning can be imported."""
-    try:
-        import_pml("losses")
-    except PluginImportError:
-        return False
-    return True
 
 
 def import_pml(folder: str) -> ModuleType:
@@ -67,7 +58,16 @@ def import_pml(folder: str) -> ModuleType:
     return module
 
 
-def find_class(folder: str, name: str, fitting: list[str], unfit: dict[str, str]) -> type[Any]:
+def fitting(folder: str, unfit: dict[str, str]) -> list[str]:
+    """Return the sorted names of the classes that fit; none where the package is absent."""
+    try:
+        module = import_pml(folder)
+    except PluginImportError:
+        return []
+    return [name for name, _ in inspect.getmembers(module, inspect.isclass) if name not in unfit]
+
+
+def find_class(folder: str, name: str, unfit: dict[str, str]) -> type[Any]:
     """Return the class `name` of ``pytorch_metric_learning.<folder>``.
 
     Raises
@@ -80,9 +80,10 @@ def find_class(folder: str, name: str, fitting: list[str], unfit: dict[str, str]
     module = import_pml(folder)
     if name in unfit:
         raise UnknownPartError(f"'pml:{name}' does not fit the training line: {unfit[name]}.")
-    if name not in fitting:
+    known = fitting(folder, unfit)
+    if name not in known:
         raise UnknownPartError(
-            f"pytorch-metric-learning has no {name!r} in its {folder}.{near_matches(name, fitting)}"
+            f"pytorch-metric-learning has no {name!r} in its {folder}.{near_matches(name, known)}"
         )
     found: type[Any] = getattr(module, name)
     return found
@@ -101,9 +102,8 @@ def constructor_signature(cls: type[Any]) -> tuple[inspect.Signature, tuple[str,
     for ancestor in cls.__mro__:
         if "__init__" not in vars(ancestor) or "pytorch_metric" not in ancestor.__module__:
             continue
-        for parameter in list(inspect.signature(vars(ancestor)["__init__"]).parameters.values())[
-            1:
-        ]:
+        own = inspect.signature(vars(ancestor)["__init__"]).parameters
+        for parameter in list(own.values())[1:]:
             name, required = parameter.name, parameter.default is inspect.Parameter.empty
             named = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
             if not named or name in hidden or name in parameters or name in sizes:

@@ -85,14 +85,17 @@ class AnchorRows:
         return row + self.start, self.positive[pair], self.order[row, place]
 
 
-def anchor_blocks(distances: Tensor, labels: Tensor) -> Iterator[AnchorRows]:
-    """Yield all anchors of a batch in blocks, so that what is sorted at once stays small.
+def anchor_blocks(distances: Tensor, labels: Tensor, start: int = 0) -> Iterator[AnchorRows]:
+    """Yield anchors of a batch in blocks, so that what is sorted at once stays small.
 
     Parameters
     ----------
-    distances : Tensor of float32, shape (b, b)
+    distances : Tensor of float32, shape (r, b)
+        From each anchor to every item; of all anchors, ``r`` is ``b``.
     labels : Tensor of int64, shape (b,)
+    start : int
+        Position of the first anchor in the batch.
     """
     rows = max(1, _BLOCK // max(1, len(labels)))
-    for start in range(0, len(labels), rows):
-        yield AnchorRows(distances[start : start + rows], labels, start)
+    for first in range(0, len(distances), rows):
+        yield AnchorRows(distances[first : first + rows], labels, start + first)

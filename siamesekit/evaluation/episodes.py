@@ -94,9 +94,10 @@ def episode_accuracy(
     Raises
     ------
     InvalidParameterError
-        If a number is not allowed, or `within` is asked for without `groups`.
+        If a number is not allowed.
     InvalidDataError
-        If lengths differ, an embedding is not finite, or no episode can be made.
+        If `within` is asked for without `groups`, lengths differ, an embedding is not finite, or
+        no episode can be made.
     """
     start = time.perf_counter()
     vectors = torch.as_tensor(embeddings).detach()
@@ -166,7 +167,7 @@ def draw_episodes(
     _, drawer_codes = _codes_or_zeros(drawers, "drawers", len(codes))
     pools = _pools(codes, group_codes if within else np.zeros_like(codes), shot + queries)
     draw: _Draw = _DrawFreely() if drawers is None else _DrawByDrawer(drawer_codes)
-    fit = [group for group, pool in sorted(pools.items()) if draw.possible(pool, way)]
+    fit = [group for group, pool in sorted(pools.items()) if len(pool) >= way]
     if not fit:
         most = max((len(pool) for pool in pools.values()), default=0)
         raise InvalidDataError(
@@ -217,16 +218,11 @@ _Pool = list[IntArray]
 
 
 class _Draw(Protocol):
-    def possible(self, pool: _Pool, way: int) -> bool: ...
-
     def __call__(self, pool: _Pool, way: int, each: int, rng: np.random.Generator) -> IntArray: ...
 
 
 class _DrawFreely:
     """Any items of a class."""
-
-    def possible(self, pool: _Pool, way: int) -> bool:
-        return len(pool) >= way
 
     def __call__(self, pool: _Pool, way: int, each: int, rng: np.random.Generator) -> IntArray:
         classes = rng.choice(len(pool), way, replace=False)
@@ -238,9 +234,6 @@ class _DrawByDrawer:
 
     def __init__(self, drawers: IntArray) -> None:
         self.drawers = drawers
-
-    def possible(self, pool: _Pool, way: int) -> bool:
-        return len(pool) >= way
 
     def __call__(self, pool: _Pool, way: int, each: int, rng: np.random.Generator) -> IntArray:
         names = np.unique(self.drawers[np.concatenate(pool)])

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from siamesekit._checks import check_choice, check_integer, check_number
+from siamesekit._scores import check_scores, in_float32
 from siamesekit._triplets import AnchorRows, anchor_blocks
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidParameterError
-from siamesekit.losses._inputs import check_scores, in_float32
 from siamesekit.losses.base import Loss
 from siamesekit.registry import register
 
@@ -177,8 +177,7 @@ class _SumOverTriplets(torch.autograd.Function):
         n_active = labels.new_zeros(())
         n_triplets = labels.new_zeros(())
         gradient = torch.empty_like(distances) if distances.requires_grad else None
-        blocks = _rows_from(distances, labels, start)
-        for rows in blocks:
+        for rows in anchor_blocks(distances, labels, start):
             active = rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0)
             total += _charge(rows, active, margin)
             n_active += active.sum()
@@ -194,12 +193,6 @@ class _SumOverTriplets(torch.autograd.Function):
     def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, None, None, None]:
         (gradient,) = ctx.saved_tensors
         return outputs[0] * gradient, None, None, None
-
-
-def _rows_from(distances: Tensor, labels: Tensor, start: int) -> Any:
-    if start == 0 and len(distances) == len(labels):
-        return anchor_blocks(distances, labels)
-    return [AnchorRows(distances, labels, start)]
 
 
 def _charge(rows: AnchorRows, active: Tensor, margin: float) -> Tensor:

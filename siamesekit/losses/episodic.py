@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from siamesekit._checks import check_flag, check_integer, check_number
+from siamesekit._scores import check_scores, in_float32
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidDataError, InvalidParameterError
-from siamesekit.losses._inputs import check_scores, differentiable_zero, in_float32
+from siamesekit.losses._inputs import differentiable_zero
 from siamesekit.losses.base import Loss
 from siamesekit.registry import register
 

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from siamesekit._checks import check_flag
+from siamesekit._scores import check_scores, in_float32
 from siamesekit._types import Pairs, Triplets, Tuples
 from siamesekit.errors import InvalidDataError
-from siamesekit.losses._inputs import check_scores, differentiable_zero, in_float32
+from siamesekit.losses._inputs import differentiable_zero
 from siamesekit.losses.base import Loss
 
 __all__ = ["PairLoss"]

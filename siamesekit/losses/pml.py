@@ -21,7 +21,7 @@ __all__ = ["UNFIT", "PMLLoss", "adapter", "fitting"]
 UNFIT = {
     "BaseLossWrapper": "it is a base class",
     "BaseMetricLossFunction": "it is a base class",
-    "CrossBatchMemory": "loss 'memory' is the form of it that a checkpoint restores",
+    "CrossBatchMemory": "its queue is no part of its state, so that no checkpoint restores it",
     "DynamicSoftMarginLoss": "it takes the items in the order anchor, positive, anchor, …",
     "EmbeddingRegularizerMixin": "it is a base class",
     "GenericPairLoss": "it is a base class",
@@ -94,31 +94,10 @@ class PMLLoss(Loss):
         -------
         Tensor of float, shape ()
         """
-        return self._call(inputs, labels, _pml.to_pml(tuples, labels))
-
-    def forward_against(
-        self, inputs: Tensor, labels: Tensor, references: Tensor, reference_labels: Tensor
-    ) -> Tensor:
-        """Return the loss of a batch against references, whose first b are the batch itself.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, d)
-        labels : Tensor of int64, shape (b,)
-        references : Tensor of float, shape (b + m, d)
-        reference_labels : Tensor of int64, shape (b + m,)
-        """
-        same = labels[:, None] == reference_labels[None, :]
-        different = ~same
-        same.fill_diagonal_(False)  # an item is not its own positive
-        pairs = (*same.nonzero(as_tuple=True), *different.nonzero(as_tuple=True))
-        return self._call(inputs, labels, pairs, references, reference_labels)
-
-    def _call(self, inputs: Tensor, labels: Tensor, *rest: Any) -> Tensor:
         if self.inner is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(dim, n_classes) first.")
         with torch.autocast(inputs.device.type, enabled=False):
-            value: Tensor = self.inner(inputs.float(), labels, *rest)
+            value: Tensor = self.inner(inputs.float(), labels, _pml.to_pml(tuples, labels))
         return value
 
     def _make(self, sizes: dict[str, int]) -> None:
@@ -142,7 +121,7 @@ def adapter(name: str) -> type[PMLLoss]:
     UnknownPartError
         If it has no such loss, or the loss does not fit.
     """
-    wrapped = _pml.find_class("losses", name, fitting(), UNFIT)
+    wrapped = _pml.find_class("losses", name, UNFIT)
     signature, sizes = _pml.constructor_signature(wrapped)
     summary = f"``pytorch_metric_learning.losses.{name}``; see `PMLLoss`."
     members = {
@@ -158,10 +137,7 @@ def adapter(name: str) -> type[PMLLoss]:
 
 def fitting() -> list[str]:
     """Return the sorted names of the losses that fit; none where the package is absent."""
-    if not _pml.installed():
-        return []
-    public = inspect.getmembers(_pml.import_pml("losses"), inspect.isclass)
-    return [name for name, _ in public if name not in UNFIT]
+    return _pml.fitting("losses", UNFIT)
 
 
 def __getattr__(name: str) -> type[PMLLoss]:

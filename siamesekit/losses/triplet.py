@@ -6,9 +6,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from siamesekit._checks import check_choice, check_number
+from siamesekit._scores import check_scores, in_float32
 from siamesekit._types import Pairs, Tuples
 from siamesekit.errors import InvalidParameterError
-from siamesekit.losses._inputs import check_scores, differentiable_zero, in_float32
+from siamesekit.losses._inputs import differentiable_zero
 from siamesekit.losses.base import Loss
 from siamesekit.losses.batch_all import batch_all_triplet_loss
 from siamesekit.registry import register

@@ -75,7 +75,7 @@ def adapter(name: str) -> type[PMLMiner]:
     UnknownPartError
         If it has no such miner, or the miner does not fit.
     """
-    wrapped = _pml.find_class("miners", name, fitting(), UNFIT)
+    wrapped = _pml.find_class("miners", name, UNFIT)
     signature, _ = _pml.constructor_signature(wrapped)
     members = {
         "wrapped": wrapped,
@@ -89,10 +89,7 @@ def adapter(name: str) -> type[PMLMiner]:
 
 def fitting() -> list[str]:
     """Return the sorted names of the miners that fit; none where the package is absent."""
-    if not _pml.installed():
-        return []
-    public = inspect.getmembers(_pml.import_pml("miners"), inspect.isclass)
-    return [name for name, _ in public if name not in UNFIT]
+    return _pml.fitting("miners", UNFIT)
 
 
 def __getattr__(name: str) -> type[PMLMiner]:

@@ -3,17 +3,15 @@
 import torch
 from torch import Tensor
 
-from siamesekit._triplets import anchor_blocks
-from siamesekit._types import Triplets
-from siamesekit.miners._inputs import as_distances
-from siamesekit.miners.base import Miner
+from siamesekit._triplets import AnchorRows
+from siamesekit.miners._sorted import SortedNegatives, up_to_positive
 from siamesekit.registry import register
 
 __all__ = ["TensorFlowSemihard"]
 
 
 @register("miners", "tf-semihard")
-class TensorFlowSemihard(Miner):
+class TensorFlowSemihard(SortedNegatives):
     """One triplet for each positive pair: the nearest negative beyond the positive, else the last.
 
     The negative is the one of smallest ``d(a, n) > d(a, p)``, however far beyond; where there is
@@ -21,23 +19,11 @@ class TensorFlowSemihard(Miner):
     (contrib, Addons) computes; it knows no margin.
     """
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
-        """Return one triplet for each pair of an anchor that has a negative.
+    def __init__(self) -> None:
+        super().__init__(per_pair=1)
 
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-
-        Returns
-        -------
-        Triplets
-        """
-        chosen = [Triplets.empty(inputs.device)]
-        for rows in anchor_blocks(as_distances(inputs, labels), labels):
-            beyond = rows.count(lambda d_an, d_ap: d_an - d_ap <= 0)
-            available = rows.n_negatives[rows.row]
-            place = torch.minimum(beyond, available - 1).clamp(min=0)
-            chosen.append(Triplets(*rows.pick(place, torch.minimum(place + 1, available))))
-        return Triplets(*(torch.cat(column) for column in zip(*chosen, strict=True)))
+    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
+        """Return the one place of each positive pair; none where its anchor has no negative."""
+        available = rows.n_negatives[rows.row]
+        place = torch.minimum(up_to_positive(rows), available - 1).clamp(min=0)
+        return place, available

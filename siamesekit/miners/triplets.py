@@ -1,65 +1,18 @@
 """Easy, semi-hard and hard triplets, and all of them."""
 
-from abc import abstractmethod
-
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_integer, check_number
-from siamesekit._triplets import AnchorRows, anchor_blocks
-from siamesekit._types import Triplets
-from siamesekit.miners._inputs import as_distances
-from siamesekit.miners.base import Miner
+from siamesekit._checks import check_number
+from siamesekit._triplets import AnchorRows
+from siamesekit.miners._sorted import SortedNegatives, up_to_margin, up_to_positive
 from siamesekit.registry import register
 
 __all__ = ["AllTriplets", "EasyTriplets", "HardTriplets", "SemihardTriplets"]
 
 
-class _TripletMiner(Miner):
-    """Chooses, for each positive pair, a run of the anchor's negatives in order of distance."""
-
-    def __init__(self, margin: float, per_pair: int | None) -> None:
-        check_number("margin", margin, low=0.0)
-        if per_pair is not None:
-            check_integer("per_pair", per_pair, low=1)
-        self.margin = margin
-        self.per_pair = per_pair
-
-    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
-        """Return the chosen triplets, grouped by anchor, nearest negatives of a pair first.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-
-        Returns
-        -------
-        Triplets
-        """
-        chosen = [Triplets.empty(inputs.device)]
-        for rows in anchor_blocks(as_distances(inputs, labels), labels):
-            first, last = self._run(rows)
-            if self.per_pair is not None:
-                last = torch.minimum(last, first + self.per_pair)
-            chosen.append(Triplets(*rows.pick(first, last)))
-        return Triplets(*(torch.cat(column) for column in zip(*chosen, strict=True)))
-
-    @abstractmethod
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        """Return the first place, and the place after the last, of each positive pair."""
-
-    def _up_to_margin(self, rows: AnchorRows) -> Tensor:
-        return rows.count(lambda d_an, d_ap: d_an - d_ap <= self.margin)
-
-
-def _not_beyond_positive(rows: AnchorRows) -> Tensor:
-    return rows.count(lambda d_an, d_ap: d_an - d_ap <= 0)
-
-
 @register("miners", "easy")
-class EasyTriplets(_TripletMiner):
+class EasyTriplets(SortedNegatives):
     """Triplets whose negative is beyond the margin: ``d(a, n) - d(a, p) > margin``.
 
     Parameters
@@ -71,14 +24,16 @@ class EasyTriplets(_TripletMiner):
     """
 
     def __init__(self, margin: float = 0.2, per_pair: int | None = None) -> None:
-        super().__init__(margin, per_pair)
+        super().__init__(per_pair)
+        check_number("margin", margin, low=0.0)
+        self.margin = margin
 
     def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return self._up_to_margin(rows), rows.n_negatives[rows.row]
+        return up_to_margin(rows, self.margin), rows.n_negatives[rows.row]
 
 
 @register("miners", "semihard")
-class SemihardTriplets(_TripletMiner):
+class SemihardTriplets(SortedNegatives):
     """Triplets whose negative is beyond the positive, within the margin.
 
     ``0 < d(a, n) - d(a, p) <= margin``: FaceNet's rule, with the far edge included, where FaceNet
@@ -98,14 +53,16 @@ class SemihardTriplets(_TripletMiner):
     """
 
     def __init__(self, margin: float = 0.2, per_pair: int | None = None) -> None:
-        super().__init__(margin, per_pair)
+        super().__init__(per_pair)
+        check_number("margin", margin, low=0.0)
+        self.margin = margin
 
     def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return _not_beyond_positive(rows), self._up_to_margin(rows)
+        return up_to_positive(rows), up_to_margin(rows, self.margin)
 
 
 @register("miners", "hard")
-class HardTriplets(_TripletMiner):
+class HardTriplets(SortedNegatives):
     """Triplets whose negative is no further than the positive: ``d(a, n) - d(a, p) <= 0``.
 
     Parameters
@@ -115,14 +72,14 @@ class HardTriplets(_TripletMiner):
     """
 
     def __init__(self, per_pair: int | None = None) -> None:
-        super().__init__(0.0, per_pair)
+        super().__init__(per_pair)
 
     def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(rows.row), _not_beyond_positive(rows)
+        return torch.zeros_like(rows.row), up_to_positive(rows)
 
 
 @register("miners", "all-triplets")
-class AllTriplets(_TripletMiner):
+class AllTriplets(SortedNegatives):
     """Every triplet of the batch. There can be b³ / 4 of them: loss ``"batch-all"`` needs none.
 
     Parameters
@@ -132,7 +89,7 @@ class AllTriplets(_TripletMiner):
     """
 
     def __init__(self, per_pair: int | None = None) -> None:
-        super().__init__(0.0, per_pair)
+        super().__init__(per_pair)
 
     def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(rows.row), rows.n_negatives[rows.row]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from siamesekit._triplets import anchor_blocks
 from siamesekit._types import Pairs, Triplets
 from siamesekit.training.line import Charge
 
@@ -42,8 +43,7 @@ def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
         class and of two. ``spread``: standard deviation of the embeddings about their mean,
         divided by their root mean square, in [0, 1]. ``active``: share of all triplets of the
         batch with ``d(a, p) - d(a, n) + margin > 0``, or of the chosen ones where a miner chose;
-        NaN where there is no margin or no
-        such triplet.
+        NaN where there is no margin or no such triplet.
     """
     distances = -charge.scores
     if distances.ndim == 1 and isinstance(charge.tuples, Pairs):
@@ -69,13 +69,11 @@ def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Te
     if isinstance(charge.tuples, Triplets):
         a, p, n = charge.tuples
         return (distances[a, p] - distances[a, n] + margin > 0).float().mean()
-    same = charge.labels[:, None] == charge.labels[None, :]
-    # Sorted negatives: for each positive pair, count those nearer than d(a, p) + margin.
-    negatives = distances.masked_fill(same, math.inf).sort(dim=1).values
-    active = torch.searchsorted(negatives, distances + margin)
-    positives = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
-    total = (positives.sum(1) * (~same).sum(1)).sum()
-    return active[positives].sum() / total
+    active, total = charge.labels.new_zeros(()), charge.labels.new_zeros(())
+    for rows in anchor_blocks(distances, charge.labels):
+        active += rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0).sum()
+        total += (rows.n_positives * rows.n_negatives).sum()
+    return active / total
 
 
 @dataclass
