@@ -8,6 +8,7 @@ from siamesekit.data.mnist import load_mnist
 from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
 from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
 from siamesekit.data.orl_faces import load_orl_faces
+from siamesekit.data.turned import with_turns
 
 __all__ = [
     "LAKE_ALPHABETS",
@@ -22,4 +23,5 @@ __all__ = [
     "load_omniglot_runs",
     "load_orl_faces",
     "resize",
+    "with_turns",
 ]

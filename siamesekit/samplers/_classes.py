@@ -76,6 +76,10 @@ class ClassTable:
         order = torch.randperm(len(self.class_of), generator=generator)
         return order[torch.argsort(self.class_of[order], stable=True)]
 
+    def in_order(self) -> Tensor:
+        """Return all items class by class, those of a class as they stand, shape ``(n,)``."""
+        return torch.argsort(self.class_of, stable=True)
+
     def require_two_of_a_class(self) -> None:
         """Raise `InvalidDataError` if no class has two items."""
         if int(self.sizes.max()) < 2:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_integer, check_number
+from siamesekit._checks import check_flag, check_integer, check_number
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
 from siamesekit.samplers._classes import ClassTable, even_share
@@ -41,13 +41,18 @@ class EpisodeSampler(Sampler):
     episodes : int, default=1
         Episodes in a batch, of classes all different. A loss on the whole batch then compares
         across episodes too, and a network runs faster on larger batches.
+    aligned : bool, default=False
+        The items of every class stand in the same order: drawer 1, drawer 2, … . An episode then
+        takes the same places of all its classes, so that its supports are of one drawer and its
+        queries of another, as in Lake's runs, and style tells nothing about the class. Every
+        class must have as many items.
 
     Notes
     -----
     Classes with fewer than ``shot + queries`` items take no part. The group of an episode is
     drawn with a chance that grows with its number of classes, so that classes are equally
     frequent. Items of a class are dealt in turn from a shuffled order, so that each is seen about
-    equally often.
+    equally often; aligned ones are drawn anew for each episode.
 
     References
     ----------
@@ -62,6 +67,7 @@ class EpisodeSampler(Sampler):
         within: float = 0.75,
         n_batches: int | None = None,
         episodes: int = 1,
+        aligned: bool = False,
     ) -> None:
         self.way = check_integer("way", way, low=2)
         self.shot = check_integer("shot", shot, low=1)
@@ -69,6 +75,7 @@ class EpisodeSampler(Sampler):
         self.within = check_number("within", within, low=0, high=1)
         self.n_batches = None if n_batches is None else check_integer("n_batches", n_batches, low=1)
         self.episodes = check_integer("episodes", episodes, low=1)
+        self.aligned = check_flag("aligned", aligned)
         self._table: ClassTable | None = None
 
     def check(self) -> None:
@@ -78,7 +85,7 @@ class EpisodeSampler(Sampler):
         ------
         InvalidDataError
             If fewer than ``episodes * way`` classes have ``shot + queries`` items, or ``within`` is
-            1 and no group has `way` of them.
+            1 and no group has `way` of them, or ``aligned`` classes differ in size.
         """
         assert self.labels is not None
         table = ClassTable(self.labels, self.groups)
@@ -96,6 +103,11 @@ class EpisodeSampler(Sampler):
                 f"groups must hold one with at least way={self.way} usable classes for within=1; "
                 f"the largest has {largest}."
             )
+        if self.aligned and int(table.sizes.min()) < int(table.sizes.max()):
+            raise InvalidDataError(
+                "aligned=True needs as many items in every class, in the same order; the classes "
+                f"have {int(table.sizes.min())} to {int(table.sizes.max())}."
+            )
         self._table = table
 
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
@@ -108,11 +120,21 @@ class EpisodeSampler(Sampler):
         deal = self._batches_a_pass()
         for number, batch_stays in enumerate(stays.view(-1, self.episodes).tolist()):
             if number % deal == 0:
-                order, dealt = table.shuffled(generator), torch.zeros_like(sizes)
+                order = table.in_order() if self.aligned else table.shuffled(generator)
+                dealt = torch.zeros_like(sizes)
             classes = self._classes(group_of, batch_stays, generator)
-            turns = (dealt[classes, None] + torch.arange(each)) % sizes[classes, None]
-            dealt[classes] += each
+            if self.aligned:
+                turns = self._places(int(sizes[0]), generator)
+            else:
+                turns = (dealt[classes, None] + torch.arange(each)) % sizes[classes, None]
+                dealt[classes] += each
             yield order[starts[classes, None] + turns].flatten()
+
+    def _places(self, size: int, generator: torch.Generator) -> Tensor:
+        """Return which items of each class an aligned batch takes, the same a whole episode."""
+        keys = torch.rand(self.episodes, size, generator=generator)
+        places = keys.argsort(1)[:, : self.shot + self.queries]
+        return places.repeat_interleave(self.way, 0)
 
     def _classes(self, group_of: Tensor, stays: list[bool], generator: torch.Generator) -> Tensor:
         """Return different classes for the episodes of a batch, shape ``(episodes * way,)``."""

@@ -111,3 +111,25 @@ def test_an_epoch_shows_as_many_images_as_there_are() -> None:
 def test_a_bad_argument_is_named(params: dict[str, float]) -> None:
     with pytest.raises(InvalidParameterError, match=next(iter(params))):
         EpisodeSampler(**params)  # type: ignore[arg-type]
+
+
+def test_aligned_episodes_take_supports_of_one_drawer_and_queries_of_another() -> None:
+    labels = torch.arange(40).repeat(6)
+    drawers = torch.arange(6).repeat_interleave(40)
+    sampler = EpisodeSampler(10, queries=2, episodes=3, n_batches=50, aligned=True).bind(
+        labels, labels // 20
+    )
+    seen = torch.zeros(6)
+    for batch in sampler:
+        places = drawers[batch].view(3, 10, 3)
+        assert bool((places == places[:, :1]).all())
+        assert all(len(episode.unique()) == 3 for episode in places)
+        assert bool((labels[batch].view(3, 10, 3).diff(dim=2) == 0).all())
+        seen += torch.bincount(places[:, 0].flatten(), minlength=6)
+    assert float(seen.min()) > 0.7 * float(seen.mean())
+
+
+def test_aligned_classes_of_other_sizes_are_refused() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 1])
+    with pytest.raises(InvalidDataError, match=r"aligned=True.*2 to 3"):
+        EpisodeSampler(2, aligned=True).bind(labels)
