@@ -29,6 +29,7 @@ from siamesekit.data import (
     load_omniglot,
     load_omniglot_runs,
     resize,
+    with_turns,
 )
 from siamesekit.evaluation import (
     Result,
@@ -42,8 +43,10 @@ from siamesekit.losses import EpisodicLoss
 from siamesekit.samplers import EpisodeSampler
 
 SIDE = 28
-DEFAULT_EPOCHS = 46
+DEFAULT_EPOCHS = 48
 WAY = 20
+BATCHES = 97
+VIEWS = 4
 
 
 def main() -> None:
@@ -56,18 +59,21 @@ def main() -> None:
     check_disjoint(background.groups, [run.alphabet for run in runs], "alphabets")
 
     start = time.perf_counter()
+    # A character turned or mirrored is a class of its own: 7,712 classes in 240 groups.
+    symbols = with_turns(background, mirrored=True)
     classifier = SiameseClassifier(
-        # Five episodes a batch, each of 20 characters of one alphabet.
-        sampler=EpisodeSampler(way=WAY, within=1.0, episodes=5),
+        # Five episodes a batch, each of 20 characters of one alphabet, supports by one drawer and
+        # queries by another; an epoch shows as many images as there are without the turns.
+        sampler=EpisodeSampler(way=WAY, within=1.0, episodes=5, aligned=True, n_batches=BATCHES),
         loss=EpisodicLoss(way=WAY),
-        augment=RandomAffine(rotation=12, shear=0.2, scale=(0.85, 1.15), translate=0.08),
+        augment=RandomAffine(rotation=15, shear=0.2, scale=(0.8, 1.2), translate=0.08),
         learning_rate=4e-3,
         averaging=0.995,
         max_epochs=options.epochs,
         random_state=options.seed,
         device=options.device,
         verbose=True,
-    ).fit(background.X, background.y, groups=background.groups)
+    ).fit(symbols.X, symbols.y, groups=symbols.groups)
     seconds = time.perf_counter() - start
     print(f"trained in {seconds:.0f} s on {hardware()}\n")
 
@@ -149,21 +155,34 @@ def on_runs(
     return runs_accuracy(embedded, scorer, name=f"Lake's 20 runs, {name}")
 
 
-def embed_views(classifier: SiameseClassifier, images: np.ndarray, views: int = 8) -> Tensor:
-    """Return the mean unit embedding of each image and of `views` slightly moved copies of it.
+def embed_views(classifier: SiameseClassifier, images: np.ndarray) -> Tensor:
+    """Return what the network sees in each of the eight turns of an image, side by side.
 
-    Every image is moved by the same few maps, so that its embedding depends on nothing else.
+    To the network a turned symbol is another one, so its turns are opinions nearly independent of
+    one another; the cosine of what is returned is the mean of theirs. In each turn the embeddings
+    of the image and of slightly moved copies are averaged. Every image is turned and moved by the
+    same maps, so that its embedding depends on nothing else.
     """
     x = torch.from_numpy(resize(images, SIDE))[:, None].float() / 255
     small = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
-    total = torch.nn.functional.normalize(torch.from_numpy(classifier.transform(x)), dim=1)
-    for matrix in small.matrices(views, torch.Generator().manual_seed(0)):
+    matrices = small.matrices(VIEWS, torch.Generator().manual_seed(0))
+    turns = [torch.rot90(side, k, (2, 3)) for side in (x, x.flip(3)) for k in range(4)]
+    return torch.cat([embed_moved(classifier, turned, matrices) for turned in turns], dim=1)
+
+
+def embed_moved(classifier: SiameseClassifier, x: Tensor, matrices: Tensor) -> Tensor:
+    """Return the unit mean of the unit embeddings of images and of their copies moved by maps."""
+    total = unit_embeddings(classifier, x)
+    for matrix in matrices:
         maps = matrix.expand(len(x), 2, 3)
         grid = torch.nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
         moved = torch.nn.functional.grid_sample(x, grid, align_corners=False)
-        view = torch.from_numpy(classifier.transform(moved))
-        total += torch.nn.functional.normalize(view, dim=1)
-    return total / (views + 1)
+        total += unit_embeddings(classifier, moved)
+    return torch.nn.functional.normalize(total, dim=1)
+
+
+def unit_embeddings(classifier: SiameseClassifier, x: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(torch.from_numpy(classifier.transform(x)), dim=1)
 
 
 def flatten(images: np.ndarray) -> Tensor:
