@@ -11,11 +11,13 @@ from siamesekit.evaluation.episodes import (
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
+from siamesekit.evaluation.retrieval import RetrievalMetrics, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
 
 __all__ = [
     "Episodes",
     "Result",
+    "RetrievalMetrics",
     "check_disjoint",
     "cosine_similarity",
     "draw_episodes",
@@ -23,6 +25,7 @@ __all__ = [
     "fit_calibration",
     "mean_interval",
     "modified_hausdorff",
+    "retrieval_metrics",
     "runs_accuracy",
     "score_episodes",
     "share_of_ties",
