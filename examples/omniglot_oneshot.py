@@ -165,19 +165,18 @@ def embed_views(classifier: SiameseClassifier, images: np.ndarray) -> Tensor:
     """
     x = torch.from_numpy(resize(images, SIDE))[:, None].float() / 255
     small = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
-    matrices = small.matrices(VIEWS, torch.Generator().manual_seed(0))
+    maps = small.matrices(VIEWS, torch.Generator().manual_seed(0))
     turns = [torch.rot90(side, k, (2, 3)) for side in (x, x.flip(3)) for k in range(4)]
-    return torch.cat([embed_moved(classifier, turned, matrices) for turned in turns], dim=1)
+    return torch.cat([embed_moved(classifier, turned, small, maps) for turned in turns], dim=1)
 
 
-def embed_moved(classifier: SiameseClassifier, x: Tensor, matrices: Tensor) -> Tensor:
+def embed_moved(
+    classifier: SiameseClassifier, x: Tensor, affine: RandomAffine, maps: Tensor
+) -> Tensor:
     """Return the unit mean of the unit embeddings of images and of their copies moved by maps."""
     total = unit_embeddings(classifier, x)
-    for matrix in matrices:
-        maps = matrix.expand(len(x), 2, 3)
-        grid = torch.nn.functional.affine_grid(maps, list(x.shape), align_corners=False)
-        moved = torch.nn.functional.grid_sample(x, grid, align_corners=False)
-        total += unit_embeddings(classifier, moved)
+    for one in maps:
+        total += unit_embeddings(classifier, affine.move(x, one.expand(len(x), 2, 3)))
     return torch.nn.functional.normalize(total, dim=1)
 
 

@@ -104,7 +104,21 @@ class RandomAffine(Part):
             raise InvalidParameterError(
                 f"generator must be on the device of x ({x.device}); it is on {generator.device}."
             )
-        maps = self.matrices(len(x), generator, aspect=x.shape[3] / x.shape[2])
+        return self.move(x, self.matrices(len(x), generator, aspect=x.shape[3] / x.shape[2]))
+
+    def move(self, x: Tensor, maps: Tensor) -> Tensor:
+        """Return the batch moved by given maps.
+
+        Parameters
+        ----------
+        x : Tensor of float, shape (b, c, h, w)
+        maps : Tensor of float32, shape (b, 2, 3)
+            As `matrices` returns them, on the device of `x`.
+
+        Returns
+        -------
+        Tensor of float, shape (b, c, h, w)
+        """
         # Half precision would round positions to whole pixels, so the sampling is in float32.
         grid = F.affine_grid(maps, list(x.shape), align_corners=False)
         moved = F.grid_sample(x.float() - self.fill, grid, mode="bilinear", align_corners=False)

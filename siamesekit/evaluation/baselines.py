@@ -7,6 +7,7 @@ from torch import Tensor
 
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
+from siamesekit.evaluation._inputs import as_array
 
 __all__ = ["cosine_similarity", "modified_hausdorff"]
 
@@ -71,7 +72,7 @@ def modified_hausdorff(a: ArrayLike, b: ArrayLike) -> Tensor:
 
 
 def _ink_points(images: ArrayLike, name: str) -> list[np.ndarray]:
-    array = images.cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+    array = as_array(images)
     if array.ndim != 3:
         raise InvalidDataError(f"{name} must have shape (n, h, w); got {array.shape}.")
     points = [np.argwhere(image) for image in array]

@@ -13,6 +13,7 @@ from siamesekit._checks import check_flag, check_integer
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
+from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
 
@@ -118,9 +119,10 @@ def episode_accuracy(
         drawers=drawers,
         random_state=seed,
     )
-    if len(vectors) != len(_array(labels)):
+    n_labels = len(as_array(labels))
+    if len(vectors) != n_labels:
         raise InvalidDataError(
-            f"labels must hold one entry an embedding ({len(vectors)}); got {len(_array(labels))}."
+            f"labels must hold one entry an embedding ({len(vectors)}); got {n_labels}."
         )
     accuracies = score_episodes(vectors, episodes, scorer)
     where = "within one group" if within else "across all classes"
@@ -162,7 +164,7 @@ def draw_episodes(
     check_flag("within", within)
     if within and groups is None:
         raise InvalidDataError("within=True needs groups; got None.")
-    codes = np.unique(_array(labels), return_inverse=True)[1]
+    codes = np.unique(as_array(labels), return_inverse=True)[1]
     group_names, group_codes = _codes_or_zeros(groups, "groups", len(codes))
     _, drawer_codes = _codes_or_zeros(drawers, "drawers", len(codes))
     pools = _pools(codes, group_codes if within else np.zeros_like(codes), shot + queries)
@@ -264,12 +266,8 @@ def _pools(codes: IntArray, groups: IntArray, least: int) -> dict[int, _Pool]:
 def _codes_or_zeros(values: ArrayLike | None, name: str, n: int) -> tuple[list[object], IntArray]:
     if values is None:
         return [], np.zeros(n, dtype=np.int64)
-    array = _array(values)
+    array = as_array(values)
     if len(array) != n:
         raise InvalidDataError(f"{name} must hold one entry an item ({n}); got {len(array)}.")
     names, codes = np.unique(array, return_inverse=True)
     return names.tolist(), codes.astype(np.int64)
-
-
-def _array(values: ArrayLike) -> np.ndarray:
-    return values.cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)

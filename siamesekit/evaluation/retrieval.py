@@ -1,6 +1,6 @@
 """Retrieval: whether the nearest references belong to the class of the query."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +11,10 @@ from torch import Tensor
 from siamesekit._checks import check_integer
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.evaluation._inputs import as_array
+from siamesekit.evaluation.episodes import Scorer
 
 __all__ = ["RetrievalMetrics", "retrieval_metrics"]
-
-Scorer = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -103,14 +103,13 @@ def retrieval_metrics(
             f"got {right.shape[1]}."
         )
     own, classes = _codes(query_labels, len(left), reference_labels, len(right))
-    depth = len(right) - int(alone)
     for k in recall_at:
-        check_integer("recall_at", k, low=1, high=depth)
+        check_integer("recall_at", k, low=1, high=len(right) - int(alone))
     n_same = torch.bincount(classes, minlength=int(own.max()) + 1)[own] - int(alone)
     kept = (n_same > 0).nonzero().squeeze(1)
     if len(kept) == 0:
         raise InvalidDataError("query_labels must give some query a reference of its class.")
-    depth = min(depth, max([int(n_same.max()), *recall_at]))
+    depth = max([int(n_same.max()), *recall_at])
     sums = torch.zeros(3 + len(recall_at), dtype=torch.float64)
     for rows in torch.split(kept, block_rows):
         scores = _minus_distance(left[rows], right) if scorer is None else scorer(left[rows], right)
@@ -146,8 +145,8 @@ def _codes(
     query_labels: ArrayLike, n_queries: int, reference_labels: ArrayLike | None, n_references: int
 ) -> tuple[Tensor, Tensor]:
     """Return both columns of labels as int64 codes, equal where the labels are."""
-    left = np.asarray(query_labels)
-    right = left if reference_labels is None else np.asarray(reference_labels)
+    left = as_array(query_labels)
+    right = left if reference_labels is None else as_array(reference_labels)
     columns = (("query_labels", left, n_queries), ("reference_labels", right, n_references))
     for name, column, n in columns:
         if column.shape != (n,):

@@ -168,3 +168,9 @@ def test_no_images_are_refused(x: torch.Tensor) -> None:
 def test_a_bad_argument_is_named(name: str, value: object) -> None:
     with pytest.raises(InvalidParameterError, match=name):
         RandomAffine(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_batch_moved_by_maps_drawn_apart_is_the_batch_distorted_at_once() -> None:
+    affine, x = RandomAffine(fill=0.5), torch.rand(4, 1, 20, 30, generator=gen())
+    maps = affine.matrices(4, gen(1), aspect=30 / 20)
+    assert torch.equal(affine.move(x, maps), affine(x, gen(1)))
