@@ -177,14 +177,18 @@ class _SumOverTriplets(torch.autograd.Function):
         n_active = labels.new_zeros(())
         n_triplets = labels.new_zeros(())
         gradient = torch.empty_like(distances) if distances.requires_grad else None
-        for rows in anchor_blocks(distances, labels, start):
+        for rows in anchor_blocks(distances, labels, start, ordered=False):
+            first = rows.start - start
+            block = distances[first : first + len(rows.negatives)]
             active = rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0)
-            total += _charge(rows, active, margin)
+            weight = _triplets_of_each_distance(rows, active, block, labels)
+            # A distance that no active triplet uses may be infinite.
+            charged = torch.where(weight == 0, 0.0, block).double() * weight
+            total += charged.sum() + active.sum().double() * margin
             n_active += active.sum()
             n_triplets += (rows.n_positives * rows.n_negatives).sum()
             if gradient is not None:
-                first = rows.start - start
-                _write_gradient(rows, active, gradient[first : first + len(rows.negatives)])
+                gradient[first : first + len(rows.negatives)] = weight
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(n_active, n_triplets)
         return total.to(distances.dtype), n_active, n_triplets
@@ -195,19 +199,33 @@ class _SumOverTriplets(torch.autograd.Function):
         return outputs[0] * gradient, None, None, None
 
 
-def _charge(rows: AnchorRows, active: Tensor, margin: float) -> Tensor:
-    """Return ``Σ active · (d(a, p) + margin) − Σ d(a, n)`` over the active triplets, in float64."""
-    finite = rows.negatives.masked_fill(rows.negatives == torch.inf, 0).double()
-    prefix = torch.nn.functional.pad(finite.cumsum(1), (1, 0))
-    own = active * (rows.to_positive.double() + margin)
-    return own.sum() - prefix[rows.row, active].sum()
+def _triplets_of_each_distance(
+    rows: AnchorRows, active: Tensor, distances: Tensor, labels: Tensor
+) -> Tensor:
+    """Return how often each distance counts: plus as a positive's, minus as a negative's.
 
+    Parameters
+    ----------
+    rows : AnchorRows
+    active : Tensor of int64, shape (k,)
+        How many negatives of each positive pair are active: the nearest so many.
+    distances : Tensor of float, shape (r, b)
+        Of the block.
+    labels : Tensor of int64, shape (b,)
 
-def _write_gradient(rows: AnchorRows, active: Tensor, gradient: Tensor) -> None:
-    """Write how often each distance counts: plus as a positive's, minus as a negative's."""
-    r, b = rows.negatives.shape
-    # The negative at place j is active for the positive pairs that have more than j active.
-    having = torch.bincount(rows.row * (b + 1) + active, minlength=r * (b + 1)).view(r, b + 1)
-    more_than = having.flip(1).cumsum(1).flip(1)[:, 1:]
-    gradient.scatter_(1, rows.order, -more_than.to(gradient.dtype))
-    gradient[rows.row, rows.positive] = active.to(gradient.dtype)
+    Returns
+    -------
+    Tensor of the type of `distances`, shape (r, b)
+    """
+    # A negative is active for a pair where it is no further than the last active one of the pair.
+    n_positives = rows.n_positives
+    furthest = distances.new_full((len(distances), int(n_positives.max())), -torch.inf)
+    place = torch.arange(len(rows.row), device=distances.device)
+    place -= (n_positives.cumsum(0) - n_positives)[rows.row]
+    last = rows.negatives[rows.row, (active - 1).clamp(min=0)]
+    furthest[rows.row, place] = last.masked_fill(active == 0, -torch.inf)
+    nearer = torch.searchsorted(furthest.sort(dim=1).values, distances, out_int32=True)
+    weight = (nearer - furthest.shape[1]).to(distances.dtype)
+    weight.masked_fill_(labels[rows.start : rows.start + len(distances), None] == labels, 0)
+    weight[rows.row, rows.positive] = active.to(weight.dtype)
+    return weight

@@ -4,6 +4,7 @@ from siamesekit.miners.base import Miner
 from siamesekit.miners.batch_hard import BatchHard
 from siamesekit.miners.pairs import AllPairs, HardPairs
 from siamesekit.miners.pml import PMLMiner
+from siamesekit.miners.rows import RowMiner, mine_from_embeddings
 from siamesekit.miners.tf_semihard import TensorFlowSemihard
 from siamesekit.miners.triplets import AllTriplets, EasyTriplets, HardTriplets, SemihardTriplets
 
@@ -16,6 +17,8 @@ __all__ = [
     "HardTriplets",
     "Miner",
     "PMLMiner",
+    "RowMiner",
     "SemihardTriplets",
     "TensorFlowSemihard",
+    "mine_from_embeddings",
 ]

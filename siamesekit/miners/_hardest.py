@@ -1,19 +1,29 @@
-"""The furthest positive and the nearest negative of each item."""
+"""The furthest positive and the nearest negative of each anchor."""
 
 import torch
 from torch import Tensor
 
-from siamesekit.miners._inputs import as_distances
-
 __all__ = ["hardest"]
 
 
-def hardest(scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return of each item its furthest positive, whether it has one, and so its negative."""
-    distances = as_distances(scores, labels)
-    same = labels[:, None] == labels[None, :]
+def hardest(distances: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return of each anchor its furthest positive, whether it has one, and so its negative.
+
+    Parameters
+    ----------
+    distances : Tensor of float, shape (r, b)
+        From the anchors ``start .. start + r - 1`` to every item.
+    labels : Tensor of int64, shape (b,)
+    start : int
+
+    Returns
+    -------
+    Tensors of int64, bool, int64 and bool, all of shape (r,)
+    """
+    same = labels[start : start + len(distances), None] == labels[None, :]
     is_negative = ~same
-    same.fill_diagonal_(False)
+    rows = torch.arange(len(distances), device=distances.device)
+    same[rows, rows + start] = False
     if len(labels) == 0:
         none, no = labels.new_empty(0), same.new_empty(0)
         return none, no, none, no

@@ -8,13 +8,12 @@ from torch import Tensor
 from siamesekit._checks import check_integer
 from siamesekit._triplets import AnchorRows, anchor_blocks
 from siamesekit._types import Triplets
-from siamesekit.miners._inputs import as_distances
-from siamesekit.miners.base import Miner
+from siamesekit.miners.rows import RowMiner
 
 __all__ = ["SortedNegatives", "up_to_margin", "up_to_positive"]
 
 
-class SortedNegatives(Miner):
+class SortedNegatives(RowMiner[Triplets]):
     """Chooses, for each positive pair, a run of the anchor's sorted negatives.
 
     Parameters
@@ -28,26 +27,18 @@ class SortedNegatives(Miner):
             check_integer("per_pair", per_pair, low=1)
         self.per_pair = per_pair
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
-        """Return the chosen triplets, grouped by anchor, nearest negatives of a pair first.
+    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Triplets:
+        """Return the triplets grouped by anchor, nearest negatives of a pair first.
 
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-
-        Returns
-        -------
-        Triplets
+        See `RowMiner.choose`.
         """
-        chosen = [Triplets.empty(inputs.device)]
-        for rows in anchor_blocks(as_distances(inputs, labels), labels):
+        chosen = [Triplets.empty(distances.device)]
+        for rows in anchor_blocks(distances, labels, start):
             first, last = self._run(rows)
             if self.per_pair is not None:
                 last = torch.minimum(last, first + self.per_pair)
             chosen.append(Triplets(*rows.pick(first, last)))
-        return Triplets(*(torch.cat(column) for column in zip(*chosen, strict=True)))
+        return self.join(chosen)
 
     @abstractmethod
     def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:

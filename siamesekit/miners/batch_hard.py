@@ -4,14 +4,14 @@ from torch import Tensor
 
 from siamesekit._types import Triplets
 from siamesekit.miners._hardest import hardest
-from siamesekit.miners.base import Miner
+from siamesekit.miners.rows import RowMiner
 from siamesekit.registry import register
 
 __all__ = ["BatchHard"]
 
 
 @register("miners", "batch-hard")
-class BatchHard(Miner):
+class BatchHard(RowMiner[Triplets]):
     """One triplet an anchor: its furthest positive and its nearest negative.
 
     Anchors without a positive or without a negative give none.
@@ -22,19 +22,8 @@ class BatchHard(Miner):
        re-identification", arXiv 1703.07737, 2017, eq. 5.
     """
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
-        """Return at most b triplets.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-
-        Returns
-        -------
-        Triplets
-        """
-        positive, has_positive, negative, has_negative = hardest(inputs, labels)
-        anchors = (has_positive & has_negative).nonzero().squeeze(1)
-        return Triplets(anchors, positive[anchors], negative[anchors])
+    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Triplets:
+        """Return at most r triplets; see `RowMiner.choose`."""
+        positive, has_positive, negative, has_negative = hardest(distances, labels, start)
+        rows = (has_positive & has_negative).nonzero().squeeze(1)
+        return Triplets(rows + start, positive[rows], negative[rows])

@@ -1,43 +1,38 @@
 """Pairs: all of them, or the hardest."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from siamesekit._types import Pairs
 from siamesekit.miners._hardest import hardest
 from siamesekit.miners.base import Miner
+from siamesekit.miners.rows import RowMiner
 from siamesekit.registry import register
 
 __all__ = ["AllPairs", "HardPairs"]
 
 
 @register("miners", "hard-pairs")
-class HardPairs(Miner):
+class HardPairs(RowMiner[Pairs]):
     """Of each item, the pair with its furthest positive and the pair with its nearest negative.
 
     A pair that is hardest from both of its ends is chosen once.
     """
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> Pairs:
-        """Return at most 2b pairs, with ``i < j``.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-
-        Returns
-        -------
-        Pairs
-        """
-        positive, has_positive, negative, has_negative = hardest(inputs, labels)
-        items = torch.arange(len(labels), device=labels.device)
+    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Pairs:
+        """Return at most 2r pairs, with ``i < j``; see `RowMiner.choose`."""
+        positive, has_positive, negative, has_negative = hardest(distances, labels, start)
+        items = torch.arange(start, start + len(distances), device=labels.device)
         i = torch.cat([items[has_positive], items[has_negative]])
         j = torch.cat([positive[has_positive], negative[has_negative]])
-        low, high = torch.minimum(i, j), torch.maximum(i, j)
-        once = torch.unique(low * len(labels) + high)
-        return Pairs(once // max(1, len(labels)), once % max(1, len(labels)))
+        return Pairs(torch.minimum(i, j), torch.maximum(i, j))
+
+    def join(self, parts: Sequence[Pairs]) -> Pairs:
+        """Return the pairs of all blocks, each once, in ascending order."""
+        every = super().join(parts)
+        return Pairs(*torch.unique(torch.stack(every), dim=1))
 
 
 @register("miners", "all-pairs")

@@ -70,7 +70,7 @@ def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Te
         a, p, n = charge.tuples
         return (distances[a, p] - distances[a, n] + margin > 0).float().mean()
     active, total = charge.labels.new_zeros(()), charge.labels.new_zeros(())
-    for rows in anchor_blocks(distances, charge.labels):
+    for rows in anchor_blocks(distances, charge.labels, ordered=False):
         active += rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0).sum()
         total += (rows.n_positives * rows.n_negatives).sum()
     return active / total

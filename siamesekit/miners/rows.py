@@ -1,0 +1,143 @@
+"""What every miner is whose choice for an anchor needs only that anchor's row of scores."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from siamesekit._checks import check_integer
+from siamesekit._scores import in_float32
+from siamesekit._types import Pairs, Triplets
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.miners._inputs import as_distances
+from siamesekit.miners.base import Miner
+
+__all__ = ["RowMiner", "mine_from_embeddings"]
+
+ChosenT = TypeVar("ChosenT", Pairs, Triplets)
+
+
+class RowMiner(Miner, Generic[ChosenT]):
+    """A miner that looks at each anchor's row of distances alone.
+
+    So it can mine a few rows at a time, where the whole matrix is too large: see
+    `mine_from_embeddings`.
+    """
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> ChosenT:
+        """Return the chosen tuples of a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of float, shape (b, b)
+            Scores.
+        labels : Tensor of int64, shape (b,)
+
+        Returns
+        -------
+        Pairs or Triplets
+
+        Raises
+        ------
+        InvalidDataError
+            Unless `inputs` is (b, b) of float and `labels` is (b,).
+        """
+        return self.join([self.choose(as_distances(inputs, labels), labels, 0)])
+
+    @abstractmethod
+    def choose(self, distances: Tensor, labels: Tensor, start: int) -> ChosenT:
+        """Return the tuples of the anchors ``start .. start + r - 1``.
+
+        Parameters
+        ----------
+        distances : Tensor of float32 or float64, shape (r, b)
+            From each of these anchors to every item.
+        labels : Tensor of int64, shape (b,)
+        start : int
+            Position of the first anchor in the batch.
+        """
+
+    def join(self, parts: Sequence[ChosenT]) -> ChosenT:
+        """Return the choice of a batch from those of its blocks of anchors, at least one."""
+        columns = (torch.cat(column) for column in zip(*parts, strict=True))
+        return type(parts[0])(*columns)
+
+
+@torch.no_grad()
+def mine_from_embeddings(
+    miner: RowMiner[ChosenT],
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    head: Callable[[Tensor, Tensor], Tensor],
+    block_rows: int = 1024,
+) -> ChosenT:
+    """Return what `miner` chooses from the scores of all against all, without that matrix.
+
+    Scores are computed, mined and dropped for `block_rows` anchors at a time. The tuples are those
+    of the whole matrix, in the same order, as far as the head gives a row the same scores beside
+    other rows; a matrix product may round the last bit otherwise.
+
+    Memory is O(block_rows × b): beside the tuples (24 bytes a triplet), 4 bytes a score and what
+    the head needs for a block, a few times that. With 32,768 items, 1,024 rows are 128 MiB of
+    scores, where the matrix has 4 GiB.
+
+    Parameters
+    ----------
+    miner : RowMiner
+        ``"tf-semihard"``, ``"batch-hard"`` and ``"hard-pairs"`` choose at most one tuple for each
+        positive pair, or two for each item; ``"easy"``, ``"semihard"``, ``"hard"`` and
+        ``"all-triplets"`` choose few with `per_pair`, and up to b³ / 4 without it.
+    embeddings : Tensor of float, shape (b, d)
+    labels : Tensor of int64, shape (b,)
+    head : callable
+        From ``(m, d)`` and ``(n, d)`` to the scores ``(m, n)``, higher = more alike: a head, or
+        minus a distance.
+    block_rows : int
+        Anchors at a time, at least 1.
+
+    Returns
+    -------
+    Pairs or Triplets
+
+    Raises
+    ------
+    InvalidParameterError
+        If `miner` needs more than one row at a time, or `block_rows` is no positive integer.
+    InvalidDataError
+        Unless `embeddings` is (b, d) of float, `labels` is (b,), and the head gives (m, b) of
+        float.
+    """
+    if not isinstance(miner, RowMiner):
+        raise InvalidParameterError(
+            "miner must be a RowMiner, which needs only an anchor's own row of scores "
+            f"('semihard', 'batch-hard', …); got {miner!r}."
+        )
+    check_integer("block_rows", block_rows, low=1)
+    _check_embeddings(embeddings, labels)
+    parts = []
+    for start in range(0, max(1, len(labels)), block_rows):
+        rows = embeddings[start : start + block_rows]
+        scores = head(rows, embeddings)
+        if scores.shape != (len(rows), len(labels)) or not scores.is_floating_point():
+            raise InvalidDataError(
+                f"head must give float scores of shape ({len(rows)}, {len(labels)}); "
+                f"got {scores.dtype} of shape {tuple(scores.shape)}."
+            )
+        parts.append(miner.choose(-in_float32(scores), labels, start))
+    return miner.join(parts)
+
+
+def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise InvalidDataError(
+            "embeddings must be a float tensor of shape (b, d); "
+            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}."
+        )
+    if labels.shape != embeddings.shape[:1]:
+        raise InvalidDataError(
+            f"labels must have shape ({len(embeddings)},), one for each embedding; "
+            f"got {tuple(labels.shape)}."
+        )
