@@ -50,6 +50,9 @@ BLOCK_ROWS = 512
 # Seconds and runs spent on the time of one row.
 PATIENCE, MOST_RUNS = 3.0, 9
 
+# What the server of fresh processes imports; it passes over what is not installed.
+PRELOADED = ["siamesekit.losses", "siamesekit.miners", "pytorch_metric_learning.losses"]
+
 Run = Callable[[Tensor, Tensor], Any]
 HEAD = EuclideanHead()
 
@@ -69,6 +72,7 @@ class Case:
 
 def main() -> None:
     options = parse_options()
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     cases = {case.name: case for case in whole_cases(options.peer)}
     jobs = [(name, size) for name in cases for size in options.sizes]
     cases |= {case.name: case for case in blocked_cases()}
@@ -265,9 +269,8 @@ def peak_memory(name: str, side: str, size: int, options: argparse.Namespace) ->
 def send_peak(
     connection: Connection, name: str, side: str, size: int, options: argparse.Namespace
 ) -> None:
-    # The peer is imported for its own measurement only.
-    peer = options.peer if side == "peer" else "none"
-    case = next(case for case in [*whole_cases(peer), *blocked_cases()] if case.name == name)
+    cases = [*whole_cases(options.peer), *blocked_cases()]
+    case = next(case for case in cases if case.name == name)
     run = case.ours if side == "ours" else case.peer
     assert run is not None
     batch = make_batch(size, options.seed, options.device)

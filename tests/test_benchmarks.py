@@ -1,0 +1,46 @@
+"""The benchmarks run, print a table and write figures of one form; they are not timed here."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import siamesekit
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = {"name", "ours", "peer", "ratio", "unit", "size"}
+
+
+def run(script: str, folder: Path, *options: str) -> list[dict[str, object]]:
+    """Return the figures that a benchmark writes; fails with its output where it fails."""
+    figures = folder / "figures.json"
+    path = [str(Path(siamesekit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / script, "--quick", "--json", figures, *options],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    rows: list[dict[str, object]] = json.loads(figures.read_text())
+    assert rows
+    assert all(set(row) == COLUMNS for row in rows)
+    assert all(str(row["name"]) in done.stdout for row in rows)
+    return rows
+
+
+@pytest.mark.parametrize("peer", ["pml", "none"])
+def test_mining(tmp_path: Path, peer: str) -> None:
+    if peer == "pml":
+        pytest.importorskip("pytorch_metric_learning")
+    sizes = ["--sizes", "32", "64", "--blocked-sizes", "64"]
+    rows = run("mining.py", tmp_path, "--peer", peer, *sizes)
+    assert {row["size"] for row in rows} == {32, 64}
+    assert {row["unit"] for row in rows} == {"s", "MiB"}
+    assert any(row["peer"] is not None for row in rows) == (peer == "pml")
+    for row in rows:
+        if row["peer"] and row["ours"]:
+            assert row["ratio"] == row["peer"] / row["ours"]  # type: ignore[operator]
