@@ -36,7 +36,7 @@ def run(script: str, folder: Path, *options: str) -> list[dict[str, object]]:
 def test_mining(tmp_path: Path, peer: str) -> None:
     if peer == "pml":
         pytest.importorskip("pytorch_metric_learning")
-    sizes = ["--sizes", "32", "64", "--blocked-sizes", "64"]
+    sizes = ["--sizes", "32", "64", "--blocked-sizes", "64", "--per-class", "8"]
     rows = run("mining.py", tmp_path, "--peer", peer, *sizes)
     assert {row["size"] for row in rows} == {32, 64}
     assert {row["unit"] for row in rows} == {"s", "MiB"}
