@@ -82,9 +82,8 @@ def main() -> None:
     cases |= {case.name: case for case in blocked_cases()}
     jobs += [(case.name, size) for case in blocked_cases() for size in options.blocked_sizes]
 
-    print(
-        f"{options.per_class} a class; {options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+    threads = f"{torch.get_num_threads()} threads"
+    print(f"K = {options.per_class}; {options.device}, {threads}, torch {torch.__version__}")
     rows = []
     for name, size in jobs:
         case = cases[name]

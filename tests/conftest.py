@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +24,22 @@ def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("SIAMESEKIT_CACHE", str(folder))
     return folder
+
+
+class LargestTensor(TorchDispatchMode):
+    """Records the size of the largest tensor that is made."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(tensor, Tensor):
+                self.elements = max(self.elements, tensor.numel())
+        return result
+
+
+@pytest.fixture
+def largest_tensor() -> LargestTensor:
+    """Recorder, used as a context, of the size of the largest tensor that is made."""
+    return LargestTensor()
