@@ -19,6 +19,7 @@ __all__ = [
     "fitting",
     "from_pml",
     "import_pml",
+    "mine",
     "to_pml",
 ]
 
@@ -123,6 +124,32 @@ def bind(signature: inspect.Signature, given: dict[str, Any]) -> dict[str, Any]:
     bound = signature.bind(**given)
     bound.apply_defaults()
     return dict(bound.arguments)
+
+
+def mine(
+    miner: Any,
+    embeddings: Tensor,
+    labels: Tensor,
+    references: Tensor | None = None,
+    reference_labels: Tensor | None = None,
+) -> tuple[Tensor, ...]:
+    """Return the ``indices_tuple`` that a miner of pytorch-metric-learning chooses, in float32.
+
+    Parameters
+    ----------
+    miner : object
+        The wrapped one.
+    embeddings : Tensor of float, shape (b, d)
+    labels : Tensor of int64, shape (b,)
+    references : Tensor of float, shape (r, d), optional
+        What the batch is compared with; itself by default.
+    reference_labels : Tensor of int64, shape (r,), optional
+    """
+    with torch.no_grad(), torch.autocast(embeddings.device.type, enabled=False):
+        chosen: tuple[Tensor, ...] = miner(
+            embeddings.detach().float(), labels, references, reference_labels
+        )
+        return chosen
 
 
 def to_pml(tuples: Tuples | None, labels: Tensor) -> tuple[Tensor, ...] | None:

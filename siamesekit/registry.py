@@ -7,6 +7,7 @@ is imported. A third-party distribution adds a part with an entry point whose gr
     my-loss = "my_package.losses:MyLoss"
 """
 
+import copy
 import importlib
 import inspect
 import warnings
@@ -22,7 +23,7 @@ from siamesekit.errors import (
     UnknownPartError,
 )
 
-__all__ = ["KINDS", "create", "get", "name_of", "names", "register", "register_family"]
+__all__ = ["KINDS", "create", "get", "make", "name_of", "names", "register", "register_family"]
 
 KINDS = ("backbones", "heads", "losses", "miners", "samplers", "indexes")
 
@@ -167,6 +168,25 @@ def create(kind: str, name: str, **params: Any) -> Any:
                 f"{near_matches(key, accepted)}"
             )
     return cls(**params)
+
+
+def make(kind: str, spec: object) -> Any:
+    """Return a new part: by name, of a class, or as a copy of an instance.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    spec : str, type or object
+
+    Raises
+    ------
+    UnknownPartError, PluginImportError, PluginConflictError
+        As in `get`.
+    """
+    if isinstance(spec, str):
+        return create(kind, spec)
+    return spec() if isinstance(spec, type) else copy.deepcopy(spec)
 
 
 def name_of(kind: str, part: object) -> str | None:

@@ -44,9 +44,7 @@ KINDS = {
 
 def make_part(argument: str, spec: object) -> Any:
     """Return a new part: by name from the registry, of a class, or as a copy of an instance."""
-    if isinstance(spec, str):
-        return registry.create(KINDS[argument], spec)
-    return spec() if isinstance(spec, type) else copy.deepcopy(spec)
+    return registry.make(KINDS[argument], spec)
 
 
 def default_params(argument: str, spec: object) -> dict[str, Any]:

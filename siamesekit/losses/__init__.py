@@ -8,6 +8,7 @@ from siamesekit.losses.batch_all import (
 )
 from siamesekit.losses.bce import BCELoss
 from siamesekit.losses.contrastive import ContrastiveLoss
+from siamesekit.losses.cross_batch_memory import CrossBatchMemory
 from siamesekit.losses.episodic import EpisodicLoss
 from siamesekit.losses.pair import PairLoss
 from siamesekit.losses.pml import PMLLoss
@@ -17,6 +18,7 @@ __all__ = [
     "BCELoss",
     "BatchAllTripletLoss",
     "ContrastiveLoss",
+    "CrossBatchMemory",
     "EpisodicLoss",
     "Loss",
     "PMLLoss",

@@ -21,7 +21,10 @@ __all__ = ["UNFIT", "PMLLoss", "adapter", "fitting"]
 UNFIT = {
     "BaseLossWrapper": "it is a base class",
     "BaseMetricLossFunction": "it is a base class",
-    "CrossBatchMemory": "its queue is no part of its state, so that no checkpoint restores it",
+    "CrossBatchMemory": (
+        "its queue's place is no part of its state, so that no checkpoint restores it; "
+        "use loss 'cross-batch-memory'"
+    ),
     "DynamicSoftMarginLoss": "it takes the items in the order anchor, positive, anchor, …",
     "EmbeddingRegularizerMixin": "it is a base class",
     "GenericPairLoss": "it is a base class",
@@ -94,10 +97,39 @@ class PMLLoss(Loss):
         -------
         Tensor of float, shape ()
         """
+        return self.charge(inputs, labels, _pml.to_pml(tuples, labels))
+
+    def charge(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        indices: tuple[Tensor, ...] | None = None,
+        references: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Return the loss of a batch against other items.
+
+        Parameters
+        ----------
+        embeddings : Tensor of float, shape (b, d)
+        labels : Tensor of int64, shape (b,)
+        indices : tuple of Tensor of int64, optional
+            The chosen comparisons, as pytorch-metric-learning's ``indices_tuple``: rows of
+            `embeddings` beside rows of `references`.
+        references : Tensor of float, shape (r, d), optional
+            What the batch is compared with; itself by default.
+        reference_labels : Tensor of int64, shape (r,), optional
+
+        Returns
+        -------
+        Tensor of float, shape ()
+        """
         if self.inner is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(dim, n_classes) first.")
-        with torch.autocast(inputs.device.type, enabled=False):
-            value: Tensor = self.inner(inputs.float(), labels, _pml.to_pml(tuples, labels))
+        with torch.autocast(embeddings.device.type, enabled=False):
+            value: Tensor = self.inner(
+                embeddings.float(), labels, indices, references, reference_labels
+            )
         return value
 
     def _make(self, sizes: dict[str, int]) -> None:

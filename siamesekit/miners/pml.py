@@ -7,7 +7,6 @@ import inspect
 from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
-import torch
 from torch import Tensor
 
 from siamesekit import _pml
@@ -60,8 +59,7 @@ class PMLMiner(Miner):
             Embeddings.
         labels : Tensor of int64, shape (b,)
         """
-        with torch.no_grad(), torch.autocast(inputs.device.type, enabled=False):
-            return _pml.from_pml(self.inner(inputs.detach().float(), labels))
+        return _pml.from_pml(_pml.mine(self.inner, inputs, labels))
 
 
 @lru_cache
