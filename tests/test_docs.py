@@ -1,0 +1,46 @@
+"""The pages that are written from the code are up to date."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from siamesekit import registry
+
+pytest.importorskip("pytorch_metric_learning", reason="the zoo's page lists its losses and miners")
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def build_zoo() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("build_zoo", DOCS / "build_zoo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_zoo_is_up_to_date(build_zoo: ModuleType) -> None:
+    written = build_zoo.PAGE.read_text(encoding="utf-8")
+    if f"pytorch-metric-learning {build_zoo.zoo_version()}" not in written:
+        pytest.skip(
+            f"{build_zoo.PAGE.name} lists another release of pytorch-metric-learning than the "
+            f"installed {build_zoo.zoo_version()}"
+        )
+    assert written == build_zoo.page(), (
+        f"docs/zoo.md is out of date; `{build_zoo.COMMAND}` writes it anew"
+    )
+
+
+def test_the_page_names_every_part(build_zoo: ModuleType) -> None:
+    page = build_zoo.page()
+    for kind in build_zoo.KINDS:
+        for name in registry.names(kind):
+            of_a_plugin = registry.get(kind, name).__module__.partition(".")[0] != "siamesekit"
+            assert of_a_plugin or f"| `{name}` |" in page
+    for unfit in build_zoo.FAMILIES.values():
+        for name, reason in unfit.items():
+            assert f"| `{name}` | {reason} |" in page
