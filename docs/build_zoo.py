@@ -4,6 +4,7 @@ Run it where the extra ``zoo`` is installed: ``python docs/build_zoo.py``.
 """
 
 import inspect
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
     return parameter.name if required else f"{parameter.name}={parameter.default!r}"
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     lines = [header, ("---",) * len(header), *rows]
     return [f"| {' | '.join(_cell(text) for text in line)} |" for line in lines]
 

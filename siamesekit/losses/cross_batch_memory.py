@@ -39,11 +39,11 @@ FITTING = (
 class CrossBatchMemory(Loss):
     """Compares the batch with itself and with the embeddings of earlier batches.
 
-    The cross-batch memory of [1]_. Late in training a network changes slowly, and an embedding of some steps ago is nearly what
-    the network would give now. So a queue of them offers each item of a small batch many more
-    positives and negatives, at the price of a comparison and not of a forward pass. Nothing
-    remembered is differentiated, nor is the batch where it is compared *with*: gradients reach it
-    as anchors only. No item is its own positive.
+    The cross-batch memory of [1]_. Late in training a network changes slowly, and an embedding of
+    some steps ago is nearly what the network would give now. So a queue of them offers each item
+    of a small batch many more positives and negatives, at the price of a comparison and not of a
+    forward pass. Nothing remembered is differentiated, nor is the batch where it is compared
+    *with*: gradients reach it as anchors only. No item is its own positive.
 
     Parameters
     ----------
