@@ -10,7 +10,8 @@
     ├── UnknownPartError (ValueError)           no part of that name
     ├── PluginError
     │   ├── PluginImportError (ImportError)     an installed plugin fails to import
-    │   └── PluginConflictError                 two distributions claim one name
+    │   ├── PluginConflictError                 two distributions claim one name
+    │   └── PluginCheckError                    a part does not keep the contract of its kind
     ├── DatasetError
     │   ├── DatasetNotFoundError (FileNotFoundError)
     │   └── CorruptDatasetError (ValueError)
@@ -25,6 +26,7 @@ __all__ = [
     "InvalidParameterError",
     "LeakageError",
     "NotBuiltError",
+    "PluginCheckError",
     "PluginConflictError",
     "PluginError",
     "PluginImportError",
@@ -68,6 +70,10 @@ class PluginImportError(PluginError, ImportError):
 
 class PluginConflictError(PluginError):
     """Two installed distributions claim the same name."""
+
+
+class PluginCheckError(PluginError):
+    """A part does not keep the contract of its kind; the message lists what is missing."""
 
 
 class DatasetError(SiamesekitError):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from siamesekit import _pml
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidParameterError, NotBuiltError
+from siamesekit.losses._inputs import differentiable_zero
 from siamesekit.losses.base import Loss
 from siamesekit.registry import register_family
 
@@ -97,6 +98,9 @@ class PMLLoss(Loss):
         -------
         Tensor of float, shape ()
         """
+        if tuples is not None and not len(tuples[0]):
+            # The wrapped losses with proxies take an empty choice for the whole batch.
+            return differentiable_zero(inputs)
         return self.charge(inputs, labels, _pml.to_pml(tuples, labels))
 
     def charge(
