@@ -11,7 +11,7 @@ from siamesekit.evaluation.episodes import (
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
-from siamesekit.evaluation.retrieval import RetrievalMetrics, retrieval_metrics
+from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "draw_episodes",
     "episode_accuracy",
     "fit_calibration",
+    "knn_accuracy",
     "mean_interval",
     "modified_hausdorff",
     "retrieval_metrics",

@@ -1,109 +1,362 @@
+"""Retrieval: equal to a naive loop and to pytorch-metric-learning, in blocks, labels exact."""
+
+import json
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from siamesekit.errors import InvalidDataError, InvalidParameterError
-from siamesekit.evaluation import retrieval_metrics
+from siamesekit.evaluation import RetrievalMetrics, knn_accuracy, retrieval_metrics
+from siamesekit.evaluation._search import best_columns
+from siamesekit.heads import CosineHead, EuclideanHead
+
+Labels = list[object]
+
+# Few whole coordinates and few classes: duplicates, ties and singletons abound, and distances are
+# exact in float32.
+points = st.tuples(st.integers(0, 3), st.integers(0, 2))
+items = st.lists(st.tuples(points, st.integers(0, 3)), min_size=2, max_size=14)
+one_class = st.lists(st.tuples(points, st.just(7)), min_size=2, max_size=8)
 
 
-def _naive(x, y, refs, ref_y, ks):
-    alone = refs is None
-    refs, ref_y = (x, y) if alone else (refs, ref_y)
+def split(pairs: list[tuple[tuple[int, int], int]]) -> tuple[np.ndarray, Labels]:
+    return np.array([point for point, _ in pairs], dtype=np.float32), [y for _, y in pairs]
+
+
+def naive_order(query: np.ndarray, references: np.ndarray, own: int | None) -> list[int]:
+    order = sorted(range(len(references)), key=lambda j: (((query - references[j]) ** 2).sum(), j))
+    return [j for j in order if j != own]
+
+
+def naive_metrics(
+    queries: np.ndarray, labels: Labels, references: np.ndarray, others: Labels, within: bool
+) -> dict[str, object] | None:
     rows = []
-    for i, (a, label) in enumerate(zip(x, y, strict=True)):
-        others = [j for j in range(len(refs)) if not (alone and j == i)]
-        others.sort(key=lambda j: (float(((a - refs[j]) ** 2).sum()), j))
-        hits = [bool(ref_y[j] == label) for j in others]
+    for i, query in enumerate(queries):
+        order = naive_order(query, references, i if within else None)
+        hits = [others[j] == labels[i] for j in order]
         r = sum(hits)
-        if r:
-            found = [sum(hits[: k + 1]) / (k + 1) * hits[k] for k in range(r)]
-            recalls = [any(hits[:k]) for k in ks]
-            rows.append([hits[0], sum(hits[:r]) / r, sum(found) / r, *recalls])
-    return np.mean(np.array(rows, dtype=float), axis=0), len(rows)
+        if r == 0:
+            continue
+        precision = [sum(hits[: j + 1]) / (j + 1) * hits[j] for j in range(r)]
+        recall = [any(hits[:k]) for k in (1, 2, 9)]
+        rows.append([hits[0], sum(hits[:r]) / r, sum(precision) / r, *recall])
+    if not rows:
+        return None
+    p1, rp, map_at_r, *recalls = np.mean(rows, axis=0).tolist()
+    return {
+        "precision_at_1": p1, "r_precision": rp, "map_at_r": map_at_r,
+        "recall_at": dict(zip(("1", "2", "9"), recalls, strict=True)),
+        "n_queries": len(rows), "n_skipped": len(queries) - len(rows),
+    }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**31), st.booleans(), st.integers(1, 7))
-def test_equals_the_naive_way_with_ties_and_singletons(seed, alone, block_rows) -> None:
+def naive_knn(
+    queries: np.ndarray, labels: Labels, references: np.ndarray, others: Labels, k: int,
+    within: bool,
+) -> float:  # fmt: skip
+    right = 0
+    for i, query in enumerate(queries):
+        votes = [others[j] for j in naive_order(query, references, i if within else None)[:k]]
+        counts = Counter(votes)
+        right += next(v for v in votes if counts[v] == max(counts.values())) == labels[i]
+    return right / len(queries)
+
+
+def agree(found: RetrievalMetrics, expected: dict[str, object]) -> None:
+    got = found.to_dict()
+    assert got.pop("recall_at") == pytest.approx(expected.pop("recall_at"))
+    assert got == pytest.approx(expected)
+
+
+def blobs(n: int, classes: int, seed: int = 0, dim: int = 4) -> tuple[Tensor, np.ndarray]:
     rng = np.random.default_rng(seed)
-    # Few whole numbers: duplicate points and tied distances.
-    x, y = rng.integers(0, 3, (12, 2)).astype(float), rng.integers(0, 5, 12)
-    refs, ref_y = rng.integers(0, 3, (9, 2)).astype(float), rng.integers(0, 5, 9)
-    y[0], y[1], ref_y[0] = 4, 4, 4
-    given_refs = (None, None) if alone else (refs, ref_y)
-    got = retrieval_metrics(x, y, *given_refs, recall_at=(1, 3), block_rows=block_rows)
-    want, n = _naive(x, y, *given_refs, (1, 3))
-    ours = [got.precision_at_1, got.r_precision, got.map_at_r, *got.recall_at.values()]
-    np.testing.assert_allclose(ours, want)
-    assert (got.n_queries, got.n_skipped) == (n, 12 - n)
+    labels = rng.integers(classes, size=n)
+    centres = np.random.default_rng(99).normal(size=(classes, dim))
+    return torch.from_numpy(centres[labels] + rng.normal(size=(n, dim))).float(), labels
 
 
-@pytest.mark.parametrize("alone", [True, False])
-def test_equals_pytorch_metric_learning(alone: bool) -> None:
-    distances = pytest.importorskip("pytorch_metric_learning.distances")
+@given(pairs=st.one_of(items, one_class), block_rows=st.integers(1, 15))
+@settings(max_examples=150, deadline=None)
+def test_among_themselves_as_a_naive_loop_does(
+    pairs: list[tuple[tuple[int, int], int]], block_rows: int
+) -> None:
+    z, y = split(pairs)
+    expected = naive_metrics(z, y, z, y, within=True)
+    if expected is None:
+        with pytest.raises(InvalidDataError, match="each item has its own"):
+            retrieval_metrics(z, y, recall_at=(1, 2, 9))
+    else:
+        agree(retrieval_metrics(z, y, recall_at=(1, 2, 9), block_rows=block_rows), expected)
+    k = 1 + block_rows % (len(y) - 1)
+    found = knn_accuracy(z, y, k=k, block_rows=block_rows)
+    assert found == pytest.approx(naive_knn(z, y, z, y, k, within=True))
+
+
+@given(pairs=items, others=st.one_of(items, one_class), block_rows=st.integers(1, 15))
+@settings(max_examples=150, deadline=None)
+def test_among_references_as_a_naive_loop_does(
+    pairs: list[tuple[tuple[int, int], int]],
+    others: list[tuple[tuple[int, int], int]],
+    block_rows: int,
+) -> None:
+    (z, y), (references, labels) = split(pairs), split(others)
+    expected = naive_metrics(z, y, references, labels, within=False)
+    if expected is None:
+        with pytest.raises(InvalidDataError, match="class of at least one query"):
+            retrieval_metrics(z, y, references, labels)
+    else:
+        agree(
+            retrieval_metrics(z, y, references, labels, recall_at=(1, 2, 9), block_rows=block_rows),
+            expected,
+        )
+    k = 1 + block_rows % len(labels)
+    found = knn_accuracy(z, y, references, labels, k=k, block_rows=block_rows)
+    assert found == pytest.approx(naive_knn(z, y, references, labels, k, within=False))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("within", [True, False])
+def test_equal_to_pytorch_metric_learning(seed: int, within: bool) -> None:
+    pytest.importorskip("pytorch_metric_learning")
+    from pytorch_metric_learning.distances import LpDistance
     from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
     from pytorch_metric_learning.utils.inference import CustomKNN
 
-    rng = np.random.default_rng(0)
-    x, y = torch.from_numpy(rng.normal(size=(80, 4))).float(), torch.arange(80) % 7
-    refs, ref_y = torch.from_numpy(rng.normal(size=(60, 4))).float(), torch.arange(60) % 7
-    names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
-    peer = AccuracyCalculator(
-        include=names,
+    z, y = blobs(90, 12, seed)
+    references, labels = (None, None) if within else blobs(150, 14, seed + 50)
+    calculator = AccuracyCalculator(
+        include=("precision_at_1", "r_precision", "mean_average_precision_at_r"),
         k="max_bin_count",
+        knn_func=CustomKNN(LpDistance(normalize_embeddings=False)),
         device=torch.device("cpu"),
-        knn_func=CustomKNN(distances.LpDistance(normalize_embeddings=False)),
     )
-    if alone:
-        want, got = peer.get_accuracy(x, y), retrieval_metrics(x, y)
-    else:
-        want, got = peer.get_accuracy(x, y, refs, ref_y), retrieval_metrics(x, y, refs, ref_y)
-    ours = [got.precision_at_1, got.r_precision, got.map_at_r]
-    np.testing.assert_allclose(ours, [want[name] for name in names], atol=1e-6)
+    expected = calculator.get_accuracy(
+        z, torch.from_numpy(y), references, None if labels is None else torch.from_numpy(labels)
+    )
+    found = retrieval_metrics(z, y, references, labels, block_rows=17)
+    assert found.precision_at_1 == pytest.approx(expected["precision_at_1"])
+    assert found.r_precision == pytest.approx(expected["r_precision"])
+    assert found.map_at_r == pytest.approx(expected["mean_average_precision_at_r"])
+    assert found.recall_at[1] == found.precision_at_1
 
 
-def test_labels_that_float32_confuses_are_told_apart() -> None:
-    x, refs = np.zeros((1, 2)), np.array([[0.0, 0.0], [1.0, 1.0]])
-    got = retrieval_metrics(x, [16_777_216], refs, [16_777_217, 16_777_216], recall_at=(1, 2))
-    assert got.precision_at_1 == 0
-    assert got.recall_at == {1: 0, 2: 1}
+def test_nearest_neighbour_equal_to_scikit_learn() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    (z, y), (references, labels) = blobs(80, 2, 1), blobs(120, 2, 2)
+    for k in (1, 3, 7):
+        expected = KNeighborsClassifier(k).fit(references, labels).score(z, y)
+        assert knn_accuracy(z, y, references, labels, k=k) == pytest.approx(expected)
 
 
-def test_strings_are_labels_and_a_scorer_sees_a_block_at_a_time() -> None:
-    rows = []
+@pytest.mark.parametrize("tied", [False, True])
+def test_no_figure_depends_on_the_blocks(tied: bool) -> None:
+    z, y = blobs(61, 5, dim=33)
+    z = z.round() if tied else z
+    figures = [retrieval_metrics(z, y, block_rows=rows) for rows in (None, 1, 2, 7, 60, 61, 999)]
+    assert figures == [figures[0]] * len(figures)
+    shares = {knn_accuracy(z, y, k=4, block_rows=rows) for rows in (None, 1, 7, 61)}
+    assert len(shares) == 1
 
-    def cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        rows.append(len(a))
-        return a @ b.T
 
-    x = np.eye(4)[[0, 0, 1, 1, 2, 2]]
-    names = np.array(["a", "a", "b", "b", "c", "c"])
-    got = retrieval_metrics(x, names, scorer=cosine, recall_at=(1,), block_rows=4)
-    assert rows == [4, 2]
-    assert got.map_at_r == 1
+@given(
+    rows=st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=5),
+    k=st.integers(1, 6),
+)
+def test_of_equal_scores_the_lower_column_comes_first(rows: list[list[int]], k: int) -> None:
+    expected = [sorted(range(6), key=lambda j: (-row[j], j))[:k] for row in rows]
+    assert best_columns(torch.tensor(rows).float(), k).tolist() == expected
+
+
+def test_a_constant_scorer_takes_references_in_their_order() -> None:
+    z, y = blobs(40, 2)
+    found = retrieval_metrics(z, y, scorer=lambda a, b: torch.zeros(len(a), len(b)), recall_at=[1])
+    first = np.where(np.arange(40) == 0, y[1], y[0])
+    assert found.precision_at_1 == pytest.approx((first == y).mean())
+
+
+def test_an_item_finds_its_duplicate_and_never_itself() -> None:
+    z = np.zeros((4, 2))
+    assert retrieval_metrics(z, ["a", "b", "b", "b"], recall_at=(3,)).recall_at == {3: 1.0}
+    # The nearest of item 0 is its duplicate 1, of another class.
+    z[2:] = 5
+    found = retrieval_metrics(z, ["a", "b", "a", "b"])
+    assert (found.precision_at_1, found.recall_at[5]) == (0.0, 1.0)
+
+
+def test_ties_of_votes_go_to_the_nearest_class() -> None:
+    references, labels = np.array([[1.0], [2.0], [3.0], [4.0]]), ["b", "a", "a", "b"]
+    query = np.array([[0.0]])
+    assert knn_accuracy(query, ["b"], references, labels, k=4) == 1.0
+    assert knn_accuracy(query, ["a"], references, labels, k=3) == 1.0
+    assert knn_accuracy(query, ["b"], references, labels, k=2) == 1.0
+
+
+def test_a_query_without_its_class_is_skipped_by_metrics_and_wrong_for_votes() -> None:
+    queries, references = np.array([[0.0], [9.0]]), np.array([[0.0], [1.0]])
+    found = retrieval_metrics(queries, ["a", "z"], references, ["a", "a"])
+    assert (found.n_queries, found.n_skipped, found.map_at_r) == (1, 1, 1.0)
+    assert knn_accuracy(queries, ["a", "z"], references, ["a", "a"], k=1) == 0.5
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("one", "other"),
     [
-        ({"queries": np.full((3, 2), np.nan)}, "queries must be finite"),
-        ({"queries": np.zeros(3)}, "queries must have shape"),
-        ({"query_labels": [0, 1]}, "query_labels must have shape"),
-        ({"query_labels": [0, 1, 2]}, "query_labels must give some query"),
-        ({"references": np.zeros((2, 2))}, "reference_labels must be given"),
-        ({"references": np.zeros((2, 3)), "reference_labels": [0, 1]}, "as many columns"),
-        ({"references": np.zeros((2, 2)), "reference_labels": ["a", "b"]}, "of the kind"),
+        (np.int64(2**24), np.int64(2**24 + 1)),
+        (np.int64(2**62), np.int64(2**62 + 1)),
+        (np.uint64(2**63), np.uint64(2**63 + 1)),
+        ("class-1", "class-2"),
+        (("a", 1), ("a", 2)),
+        (None, "None"),
+        (True, False),
     ],
 )
-def test_bad_data_is_refused_by_name(change, message) -> None:
-    arguments = {"queries": np.zeros((3, 2)), "query_labels": [0, 0, 1], "recall_at": (1,)}
-    with pytest.raises(InvalidDataError, match=message):
-        retrieval_metrics(**(arguments | change))
+def test_labels_are_compared_exactly(one: object, other: object) -> None:
+    labels: np.ndarray = np.empty(4, dtype=object)
+    labels[:] = [one, other, one, other]
+    if not isinstance(one, tuple) and one is not None:
+        labels = np.array(labels.tolist())
+    z = np.array([[0.0], [1.0], [10.0], [11.0]])
+    # The nearest is always of the other class.
+    found = retrieval_metrics(z, labels, recall_at=(1, 3))
+    assert found.recall_at == {1: 0.0, 3: 1.0}
+    assert knn_accuracy(z, labels, k=1) == 0.0
+    assert retrieval_metrics(z, labels, z, labels).precision_at_1 == 1.0
 
 
-@pytest.mark.parametrize("change", [{"recall_at": (3,)}, {"recall_at": (0,)}, {"block_rows": 0}])
-def test_bad_parameters_are_refused_by_name(change) -> None:
-    with pytest.raises(InvalidParameterError, match=next(iter(change))):
-        retrieval_metrics(np.zeros((3, 2)), [0, 0, 1], **({"recall_at": (1,)} | change))
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        (np.array([2**62]), np.array([2**62 + 1, 2**62], dtype=np.uint64), 0.0),
+        (np.array([2**53 + 1]), np.array([2.0**53, 7.0]), None),
+        (np.array([3], dtype=np.int8), np.array([3.0, 4.0]), 1.0),
+        (np.array(["a"]), np.array(["a", None], dtype=object), 1.0),
+        (np.array(["aa"]), np.array(["a", "aa"]), 0.0),
+        (np.array([1]), np.array(["1", "2"]), None),
+    ],
+)
+def test_labels_of_two_types_are_compared_exactly(
+    own: np.ndarray, others: np.ndarray, expected: float | None
+) -> None:
+    z, references = np.array([[0.0]]), np.array([[0.0], [1.0]])
+    if expected is None:
+        with pytest.raises(InvalidDataError, match="class of at least one query"):
+            retrieval_metrics(z, own, references, others)
+    else:
+        assert retrieval_metrics(z, own, references, others).precision_at_1 == expected
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_the_scorer_sees_at_most_a_block_of_queries(within: bool) -> None:
+    z, y = blobs(53, 4)
+    seen = []
+
+    def scorer(a: Tensor, b: Tensor) -> Tensor:
+        seen.append(len(a))
+        assert len(b) == 53
+        return a @ b.T
+
+    others = () if within else (z, y)
+    retrieval_metrics(z, y, *others, scorer=scorer, block_rows=8)
+    assert max(seen) == 8
+    assert sum(seen) == 53
+    seen.clear()
+    knn_accuracy(z, y, *others, scorer=scorer, block_rows=8)
+    assert max(seen) == 8
+    assert sum(seen) == 53
+
+
+def test_arrays_lists_and_tensors_give_the_same() -> None:
+    z, y = blobs(30, 3)
+    expected = retrieval_metrics(z, y)
+    learned = z.clone().requires_grad_()
+    read_only = z.numpy().copy()
+    read_only.flags.writeable = False
+    for vectors in (learned, z.numpy()[::-1][::-1], z.tolist(), read_only, z.numpy().astype(">f4")):
+        for labels in (y, y.tolist(), torch.from_numpy(y), y.astype(str)):
+            assert retrieval_metrics(vectors, labels) == expected
+    assert retrieval_metrics((z * 9).to(torch.uint8), y).n_queries == 30
+
+
+def test_heads_are_scorers_and_scores_are_left_alone() -> None:
+    z, y = blobs(40, 4)
+    assert retrieval_metrics(z, y, scorer=EuclideanHead()) == retrieval_metrics(z, y)
+    table = CosineHead()(z, z)
+    before = table.clone()
+    found = retrieval_metrics(z, y, scorer=lambda a, b: table if len(a) == 40 else a @ b.T)
+    assert torch.equal(table, before)
+    assert 0 < found.map_at_r <= found.r_precision <= 1
+
+
+def test_a_result_goes_through_json() -> None:
+    found = retrieval_metrics(*blobs(20, 2), recall_at=range(1, 3)).to_dict()
+    assert json.loads(json.dumps(found)) == found
+    assert list(found["recall_at"]) == ["1", "2"]
+
+
+Z, Y = np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1])
+NAN = np.where(Z == 3, np.nan, Z)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((NAN, Y), "queries contains NaN"),
+        ((Z * 1e39, Y), "queries contains .*float32"),
+        ((Z, Y, np.where(Z == 3, np.inf, Z), Y), "references contains NaN, infinity"),
+        ((Z[:0], Y[:0]), r"queries must hold at least one item; got .*\(0, 2\)"),
+        ((Z, Y, Z[:0], Y[:0]), "references must hold at least one item"),
+        ((Z[:1], Y[:1]), "queries must hold at least 2 items"),
+        ((Z[:, 0], Y), r"queries must hold embeddings of shape \(n, d\); got shape \(4,\)"),
+        ((Z, Y[:3]), r"query_labels must hold one label.*\(4,\); got shape \(3,\)"),
+        ((Z, Y[:, None]), r"query_labels .*got shape \(4, 1\)"),
+        ((Z, Y, Z, Y[:2]), "reference_labels must hold one label"),
+        ((Z, Y, Z[:, :1], Y), r"one length; got shapes \(4, 2\) and \(4, 1\)"),
+        ((Z, Y, Z), "must be given together, or neither; got references alone"),
+        ((Z, Y, None, Y), "got reference_labels alone"),
+        ((Z, [0.0, 0.0, np.nan, 1.0]), "query_labels must not hold NaN"),
+        ((Z, np.array([{}, {}, {}, {}])), "hashable"),
+    ],
+)
+def test_bad_data_are_named(arguments: tuple[object, ...], message: str) -> None:
+    for function in (retrieval_metrics, knn_accuracy):
+        with pytest.raises(InvalidDataError, match=message):
+            function(*arguments)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recall_at": 5}, "recall_at must be a sequence of integers of at least 1; got 5"),
+        ({"recall_at": "15"}, "recall_at must be a sequence.*'15'"),
+        ({"recall_at": (1, 0)}, r"recall_at\[1\] must be an integer of at least 1; got 0"),
+        ({"recall_at": (1.5,)}, r"recall_at\[0\] must be an integer"),
+        ({"block_rows": 0}, "block_rows must be an integer of at least 1; got 0"),
+        ({"scorer": "euclidean"}, "scorer must be a head or a callable.*'euclidean'"),
+        ({"scorer": lambda a, b: a}, r"scorer must return .*\(4, 4\); got \(4, 2\)"),
+        ({"scorer": lambda a, b: 3}, "scorer must return .*got int"),
+    ],
+)
+def test_bad_parameters_are_named(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        retrieval_metrics(Z, Y, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("k", [0, 4, 1.0])
+def test_a_bad_number_of_neighbours_is_named(k: object) -> None:
+    with pytest.raises(InvalidParameterError, match=r"k must be an integer in \[1, 3\]"):
+        knn_accuracy(Z, Y, k=k)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"), [(float("nan"), "NaN or infinity"), (float("inf"), "NaN"), (1, "int64")]
+)
+def test_scores_that_cannot_be_ranked_are_refused(value: float, message: str) -> None:
+    with pytest.raises(InvalidDataError, match=f"scorer must return finite floats; got.*{message}"):
+        retrieval_metrics(Z, Y, scorer=lambda a, b: torch.full((len(a), len(b)), value))
