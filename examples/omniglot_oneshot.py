@@ -10,8 +10,6 @@ cosine nearest neighbour, modified Hausdorff distance and chance.
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import siamesekit
 from siamesekit import SiameseClassifier, plots
 from siamesekit.data import (
     ImageSet,
@@ -31,6 +28,7 @@ from siamesekit.data import (
     resize,
     with_turns,
 )
+from siamesekit.environment import environment, hardware
 from siamesekit.evaluation import (
     Result,
     check_disjoint,
@@ -89,8 +87,7 @@ def main() -> None:
         "trained_on": "the 30 background alphabets, 964 characters, 20 drawers",
         "training_seconds": seconds,
         "seed": options.seed,
-        "hardware": hardware(),
-        "versions": {"siamesekit": siamesekit.__version__, "torch": torch.__version__},
+        "environment": environment(),
         "results": [result.to_dict() for result in results],
     }
     (options.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -198,20 +195,6 @@ def draw_pictures(
     plots.plot_history(classifier.history_, out / "training.png")
     few = evaluation.subset(np.isin(evaluation.y, np.unique(evaluation.y)[:8]))
     plots.plot_embeddings(classifier.transform(resize(few.X, SIDE)), few.y, out / "embeddings.png")
-
-
-def hardware() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"{os.cpu_count()} cores, {cpu_name()}"
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

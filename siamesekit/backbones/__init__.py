@@ -7,5 +7,15 @@ from siamesekit.backbones.koch import KochNet
 from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
 from siamesekit.backbones.residual import ResidualNet
+from siamesekit.backbones.turned import TurnedNet
 
-__all__ = ["MLP", "Backbone", "Conv4", "KochNet", "MnistMLP", "ResidualNet", "choose_backbone"]
+__all__ = [
+    "MLP",
+    "Backbone",
+    "Conv4",
+    "KochNet",
+    "MnistMLP",
+    "ResidualNet",
+    "TurnedNet",
+    "choose_backbone",
+]

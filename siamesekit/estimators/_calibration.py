@@ -1,14 +1,17 @@
 """The map from a head's score to the probability of *same*."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from siamesekit._types import IntArray
 from siamesekit.evaluation import fit_calibration
 from siamesekit.heads import Head
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "few_classes"]
 
 _PAIRS = 10_000
+_ITEMS = 4_000
 
 
 def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[float, float]:
@@ -31,6 +34,22 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[fl
     with torch.inference_mode():
         scores = head.pairs(vectors[i], vectors[j]).cpu()
     return fit_calibration(scores.numpy(), (codes[i] == codes[j]).numpy())
+
+
+def few_classes(codes: IntArray, seed: int) -> IntArray:
+    """Return positions of the items of a few whole classes, drawn at random: enough to calibrate.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n,)
+        Class of each item, ``0 .. k - 1``.
+    seed : int
+    """
+    order = np.random.default_rng(seed).permutation(codes.max() + 1)
+    filled = np.bincount(codes)[order].cumsum()
+    n_classes = max(2, int(np.searchsorted(filled, _ITEMS)))
+    chosen: IntArray = np.flatnonzero(np.isin(codes, order[:n_classes]))
+    return chosen
 
 
 def _draw_pairs(codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

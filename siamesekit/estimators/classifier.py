@@ -13,12 +13,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_choice
+from siamesekit._checks import check_choice, check_flag
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _saving
-from siamesekit.estimators._calibration import calibrate
+from siamesekit.estimators._calibration import calibrate, few_classes
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
 from siamesekit.estimators._parts import KINDS, default_params, make_part
@@ -70,6 +70,9 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         leaves vectors alone.
     aggregate : {"prototype", "mean", "max"}, default="prototype"
         How the enrolled examples of one class make one score: see `Gallery`.
+    enroll_training : bool, default=True
+        Enroll the training items when `fit` is done. With False the gallery starts empty: for
+        learning to compare from classes that nobody will ask for.
     max_epochs : int, default=30
     learning_rate : float, default=3e-3
     weight_decay : float, default=1e-4
@@ -134,6 +137,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         sampler: str | type[Sampler] | Sampler = "auto",
         augment: str | Augment | None = "auto",
         aggregate: Aggregate = "prototype",
+        enroll_training: bool = True,
         max_epochs: int = 30,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -155,6 +159,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         self.sampler = sampler
         self.augment = augment
         self.aggregate = aggregate
+        self.enroll_training = enroll_training
         self.max_epochs = max_epochs
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -202,7 +207,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
     # -- training -----------------------------------------------------------------------------
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
-        """Train on labelled items, and enroll them.
+        """Train on labelled items, and enroll them unless ``enroll_training=False``.
 
         Parameters
         ----------
@@ -234,6 +239,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
         # The gallery is made after training, too late to refuse an argument.
         check_choice("aggregate", self.aggregate, AGGREGATES)
+        check_flag("enroll_training", self.enroll_training)
         items = check_items(self, X)
         labels = check_labels(y, len(items))
         classes, codes = encode(labels)
@@ -248,10 +254,13 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         self.n_classes_trained_ = fit.n_classes
         self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
-        vectors = self._embed(items)
-        self.calibration_ = calibrate(self.head_, vectors, torch.from_numpy(codes), fit.seed)
         self.gallery_ = Gallery(self.head_, self.aggregate)
-        self.gallery_.enroll(vectors, labels)
+        # What is not enrolled need not be embedded as a whole either.
+        some = slice(None) if self.enroll_training else few_classes(codes, fit.seed)
+        vectors, own_codes = self._embed(items[some]), torch.from_numpy(codes[some])
+        self.calibration_ = calibrate(self.head_, vectors, own_codes, fit.seed)
+        if self.enroll_training:
+            self.gallery_.enroll(vectors, labels)
 
     # -- the gallery --------------------------------------------------------------------------
 

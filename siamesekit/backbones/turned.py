@@ -1,0 +1,111 @@
+"""Embeddings that see an image in its turns and mirror images."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from siamesekit import registry
+from siamesekit._checks import check_flag, check_integer
+from siamesekit._types import Shape
+from siamesekit.backbones._shapes import check_image_shape
+from siamesekit.backbones.base import Backbone
+from siamesekit.data import RandomAffine
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.registry import register
+
+__all__ = ["TurnedNet"]
+
+_TURNS = 4
+
+
+@register("backbones", "turned")
+class TurnedNet(Backbone):
+    """Embeds an image in each of its quarter turns by one network, and puts these side by side.
+
+    To a network that learnt from turned classes (`siamesekit.data.with_turns`) a symbol on its
+    side is another symbol, so its turns are opinions nearly independent of one another. The
+    cosine of two embeddings is the mean of the cosines in each turn.
+
+    In training an image is seen as it is, once: turns cost time only when something is embedded
+    in ``eval()`` mode.
+
+    Parameters
+    ----------
+    backbone : str, class or Backbone
+        The network. One with weights starts from them.
+    mirrored : bool
+        Take the mirror image in its four turns too: 8 views in place of 4.
+    moved : int
+        Copies of each view, moved by small affine maps (the same for every image), that are
+        averaged with it; at least 0. Time grows with ``moved + 1``.
+
+    Notes
+    -----
+    Embeddings have unit length, ``4 d`` or ``8 d`` numbers for a network of `d`, and depend on
+    their own image alone. In training they are that many copies of the one embedding, so that
+    heads and losses meet one length.
+    """
+
+    def __init__(
+        self,
+        backbone: str | type[Backbone] | Backbone = "residual",
+        mirrored: bool = True,
+        moved: int = 0,
+    ) -> None:
+        super().__init__()
+        check_flag("mirrored", mirrored)
+        check_integer("moved", moved, low=0)
+        if isinstance(backbone, nn.Module) and not isinstance(backbone, Backbone):
+            raise InvalidParameterError(
+                f"backbone must be a name, or a class or an instance of Backbone; got {backbone!r}."
+            )
+        # Not as a submodule: `layers` makes that of a copy, and weights are not to count twice.
+        self.__dict__["backbone"] = backbone
+        self.mirrored = mirrored
+        self.moved = moved
+
+    def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
+        _, height, width = check_image_shape(type(self).__name__, input_shape)
+        if height != width:
+            raise InvalidDataError(
+                f"TurnedNet needs square images; got items of shape {input_shape}."
+            )
+        inner = registry.make("backbones", self.backbone).build(input_shape)
+        return _Turned(inner, self.mirrored, self.moved)
+
+
+class _Turned(nn.Module):
+    def __init__(self, inner: nn.Module, mirrored: bool, moved: int) -> None:
+        super().__init__()
+        self.inner = inner
+        self.mirrored = mirrored
+        self.affine = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
+        # Fixed maps, so that an embedding depends on nothing but its image.
+        self.maps = self.affine.matrices(moved, torch.Generator().manual_seed(0)) if moved else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = _TURNS * (1 + self.mirrored)
+        if self.training:
+            return self._unit(x).repeat(1, n) / math.sqrt(n)
+        sides = (x, x.flip(3)) if self.mirrored else (x,)
+        views = [
+            self._mean(torch.rot90(side, turn, (2, 3))) for side in sides for turn in range(_TURNS)
+        ]
+        return torch.cat(views, dim=1) / math.sqrt(n)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """Return the unit mean of the unit embeddings of images and of their moved copies."""
+        total = self._unit(x)
+        if self.maps is None:
+            return total
+        for one in self.maps.to(x.device):
+            with torch.autocast(x.device.type, enabled=False):
+                moved = self.affine.move(x, one.expand(len(x), 2, 3))
+            total = total + self._unit(moved)
+        return functional.normalize(total, dim=1)
+
+    def _unit(self, x: Tensor) -> Tensor:
+        x = x.contiguous(memory_format=torch.channels_last)
+        return functional.normalize(self.inner(x).float(), dim=1)
