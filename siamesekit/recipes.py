@@ -15,7 +15,7 @@ _WAY = 20
 
 
 def omniglot_best(
-    max_epochs: int = 120,
+    max_epochs: int = 80,
     widths: tuple[int, ...] = (48, 96, 192),
     moved: int = 0,
     random_state: int = 0,
