@@ -4,6 +4,7 @@ from siamesekit.data.arrays import as_items
 from siamesekit.data.augmentation import RandomAffine
 from siamesekit.data.font_glyphs import load_font_glyphs
 from siamesekit.data.images import ImageSet, resize
+from siamesekit.data.koch_split import KOCH_VALIDATION_ALPHABETS, KochSplit, koch_split
 from siamesekit.data.mnist import load_mnist
 from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
 from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
@@ -11,12 +12,15 @@ from siamesekit.data.orl_faces import load_orl_faces
 from siamesekit.data.turned import with_turns
 
 __all__ = [
+    "KOCH_VALIDATION_ALPHABETS",
     "LAKE_ALPHABETS",
     "ImageSet",
+    "KochSplit",
     "Omniglot",
     "OneShotRun",
     "RandomAffine",
     "as_items",
+    "koch_split",
     "load_font_glyphs",
     "load_mnist",
     "load_omniglot",

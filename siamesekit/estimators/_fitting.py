@@ -71,8 +71,10 @@ class Fitting:
         shape = tuple(items.shape[1:])
         self.device = resolve_device(estimator.device)
         self.augment = make_augment(estimator.augment, shape)
-        held_out = _hold_out(estimator.validation, codes, groups, self.seed)
-        self.validate = self._validation(items, codes, groups, held_out)
+        given = estimator.validation if callable(estimator.validation) else None
+        share = None if given else estimator.validation
+        held_out = _hold_out(share, codes, groups, self.seed)
+        self.validate = given or self._validation(items, codes, groups, held_out)
         kept = torch.from_numpy(~held_out)
         self.items = items if bool(kept.all()) else items[kept.to(items.device)]
         trained, train_codes = np.unique(codes[~held_out], return_inverse=True)

@@ -99,20 +99,25 @@ def encode_spec(kind: str | None, spec: object) -> Any:
     Parts become their name and parameters. What has no name in the registry is recorded by its
     class, and must be given again to load.
     """
-    if isinstance(spec, Part):
-        name = None if kind is None else registry.name_of(kind, spec)
-        params = spec.get_params(deep=False)
-        if name is not None:
-            return {"part": name, "params": {key: _plain(v) for key, v in params.items()}}
-        if getattr(data, type(spec).__name__, None) is type(spec):
-            own = {"augmentation": type(spec).__name__}
-            return own | {"params": {key: _plain(v) for key, v in params.items()}}
     if isinstance(spec, type) and kind is not None:
         return encode_spec(kind, spec())
     try:
-        return {"value": _plain(spec)}
+        return _encode_part(kind, spec) or {"value": _plain(spec)}
     except TypeError:
         return {"given": f"{type(spec).__module__}.{type(spec).__qualname__}"}
+
+
+def _encode_part(kind: str | None, spec: object) -> dict[str, Any] | None:
+    """Return the name and the parameters of a part or an augmentation; None of anything else."""
+    name = None if kind is None else registry.name_of(kind, spec)
+    if name is not None:
+        entry = {"part": name}
+    elif getattr(data, type(spec).__name__, None) is type(spec):
+        entry = {"augmentation": type(spec).__name__}
+    else:
+        return None
+    assert isinstance(spec, Part)
+    return entry | {"params": {k: _plain(v) for k, v in spec.get_params(deep=False).items()}}
 
 
 def decode_spec(argument: str, kind: str | None, entry: Mapping[str, Any]) -> Any:
@@ -159,10 +164,18 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
+    # A part that is a parameter of another, as the network of `TurnedNet`.
+    for kind in registry.KINDS if isinstance(value, Part) else ():
+        entry = _encode_part(kind, value)
+        if entry is not None and "part" in entry:
+            return {"kind": kind, **entry}
     raise TypeError(f"json cannot hold {value!r}")
 
 
 def _tuples(value: Any) -> Any:
+    """Return what `_plain` recorded: lists as tuples, and parts as parts."""
+    if isinstance(value, Mapping):
+        return decode_spec("params", value["kind"], value)
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 

@@ -35,6 +35,7 @@ from siamesekit.training import (
 )
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
+from siamesekit.training.loop import Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
 __all__ = ["SiameseClassifier"]
@@ -82,9 +83,11 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         See `siamesekit.training.make_schedule`.
     averaging : float or None, default=None
         Decay a step of a moving average of the weights, in (0, 1), used in place of the last ones.
-    validation : float or None, default=None
+    validation : float, callable or None, default=None
         Share of the groups (of the classes, where no groups are given) held out from training, in
-        (0, 1). After every epoch they make one-shot episodes, and the best epoch is kept.
+        (0, 1). After every epoch they make one-shot episodes, and the best epoch is kept. A
+        callable gets the `TrainingLine` in ``eval()`` mode and returns the score itself, higher =
+        better, from data of its own.
     patience : int or None, default=None
         Stop after so many epochs in a row without a better validation score.
     checkpoint : path-like, Checkpoint or None, default=None
@@ -144,7 +147,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         optimizer: OptimizerSpec = "adamw",
         schedule: ScheduleSpec = "one-cycle",
         averaging: float | None = None,
-        validation: float | None = None,
+        validation: float | Validate | None = None,
         patience: int | None = None,
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         device: Device = "auto",

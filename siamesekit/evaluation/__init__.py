@@ -13,11 +13,13 @@ from siamesekit.evaluation.leakage import check_disjoint
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
 from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
+from siamesekit.evaluation.verification import best_threshold, verification_accuracy
 
 __all__ = [
     "Episodes",
     "Result",
     "RetrievalMetrics",
+    "best_threshold",
     "check_disjoint",
     "cosine_similarity",
     "draw_episodes",
@@ -30,5 +32,6 @@ __all__ = [
     "runs_accuracy",
     "score_episodes",
     "share_of_ties",
+    "verification_accuracy",
     "wilson_interval",
 ]

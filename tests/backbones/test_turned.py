@@ -1,0 +1,89 @@
+"""Embeddings in all turns of an image."""
+
+import pytest
+import torch
+
+from siamesekit.backbones import MLP, ResidualNet, TurnedNet
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+
+SHAPE = (1, 12, 12)
+
+
+def images(n: int) -> torch.Tensor:
+    return torch.rand(n, *SHAPE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def net() -> TurnedNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TurnedNet(ResidualNet(widths=(4, 8)), moved=2).build(SHAPE).eval()
+
+
+def test_cosine_is_the_mean_of_the_cosines_in_each_turn() -> None:
+    net = TurnedNet(ResidualNet(widths=(4, 8))).build(SHAPE).eval()
+    a, b = images(2).split(1)
+    assert net.network is not None
+    views = [torch.rot90(side, k, (2, 3)) for side in (a, a.flip(3)) for k in range(4)]
+    others = [torch.rot90(side, k, (2, 3)) for side in (b, b.flip(3)) for k in range(4)]
+    cosines = [
+        torch.cosine_similarity(net.network.inner(x), net.network.inner(y))
+        for x, y in zip(views, others, strict=True)
+    ]
+    torch.testing.assert_close((net(a) * net(b)).sum(1), torch.stack(cosines).mean(0))
+
+
+def test_embeddings_are_units_and_depend_on_their_own_image(net: TurnedNet) -> None:
+    x = images(5)
+    with torch.no_grad():
+        z = net(x)
+        torch.testing.assert_close(z.norm(dim=1), torch.ones(5))
+        torch.testing.assert_close(net(x[2:3]), z[2:3])
+
+
+def test_a_turned_image_has_the_same_views_in_another_order(net: TurnedNet) -> None:
+    plain = TurnedNet(net.backbone, mirrored=False).build(SHAPE).eval()
+    x = images(3)
+    with torch.no_grad():
+        z, turned = plain(x), plain(torch.rot90(x, 1, (2, 3)))
+    torch.testing.assert_close(turned, z.unflatten(1, (4, -1)).roll(-1, 1).flatten(1))
+
+
+def test_training_sees_an_image_once_and_embeds_at_the_same_length(net: TurnedNet) -> None:
+    seen = []
+    assert net.network is not None
+    net.network.inner.register_forward_hook(lambda *args: seen.append(len(args[1][0])))
+    z = net.train()(images(6))
+    assert seen == [6]
+    assert z.shape == net.eval()(images(6)).shape
+    torch.testing.assert_close(z.norm(dim=1), torch.ones(6))
+
+
+def test_weights_count_once() -> None:
+    inner = ResidualNet(widths=(4, 8)).build(SHAPE)
+    net = TurnedNet(inner).build(SHAPE)
+    own = sum(p.numel() for p in inner.parameters())
+    assert sum(p.numel() for p in net.parameters()) == own
+    assert sum(v.numel() for v in net.state_dict().values()) == sum(
+        v.numel() for v in inner.state_dict().values()
+    )
+    first, second = next(inner.parameters()), next(net.parameters())
+    assert torch.equal(first, second)
+    assert first.data_ptr() != second.data_ptr()
+
+
+def test_parameters_reach_the_inner_network() -> None:
+    net = TurnedNet(ResidualNet()).set_params(backbone__widths=(4, 8), moved=1)
+    assert net.get_params()["backbone__widths"] == (4, 8)
+    assert net.moved == 1
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(InvalidParameterError, match="moved"):
+        TurnedNet(moved=-1)
+    with pytest.raises(InvalidParameterError, match="backbone must be"):
+        TurnedNet(torch.nn.Flatten())  # type: ignore[arg-type]
+    with pytest.raises(InvalidDataError, match="square"):
+        TurnedNet().build((1, 12, 16))
+    with pytest.raises(InvalidDataError):
+        TurnedNet(MLP()).build((12,))
