@@ -40,6 +40,8 @@ from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
 __all__ = ["SiameseClassifier"]
 
+_PRETRAINED = Path(__file__).parents[1] / "pretrained"
+
 
 class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Learn to compare; then classify by likeness to enrolled examples.
@@ -457,6 +459,38 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         loaded = cls(**params)
         loaded._restore(description, tensors, Path(path))
         return loaded
+
+    @classmethod
+    def from_pretrained(cls, name: str = "omniglot", **parts: Any) -> Self:
+        """Return a trained classifier that comes with the package; its gallery is empty.
+
+        Parameters
+        ----------
+        name : str
+            ``"omniglot"``: compares hand-drawn symbols, 28×28 pixels, ink bright on dark (see
+            `siamesekit.data.resize`); enroll one example of each and predict. How it was made,
+            and how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``.
+        **parts
+            As for `load`: ``device="cpu"``, say.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no model of that name.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from siamesekit import SiameseClassifier
+        >>> strokes = np.zeros((2, 28, 28), np.uint8)
+        >>> strokes[0, 4:24, 13:15] = strokes[1, 13:15, 4:24] = 255
+        >>> clf = SiameseClassifier.from_pretrained("omniglot").enroll(strokes, ["one", "dash"])
+        >>> clf.predict(np.roll(strokes, 1, axis=2)).tolist()
+        ['one', 'dash']
+        """
+        names = sorted(path.parent.name for path in _PRETRAINED.glob("*/model.json"))
+        check_choice("name", name, names)
+        return cls.load(_PRETRAINED / name, **parts)
 
     def _restore(
         self,
