@@ -39,7 +39,7 @@ class KochNet(Backbone):
     Notes
     -----
     The embedding lies in ``(0, 1)``. The input side must be large enough for all four
-    convolutions: 61 pixels and more with the default kernels.
+    convolutions: 65 pixels and more with the default kernels.
 
     References
     ----------

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from siamesekit.heads._checked import CheckedHead
-from siamesekit.heads._squared_distances import safe_sqrt, squared_distances
+from siamesekit.heads._squared_distances import distances, safe_sqrt
 from siamesekit.registry import register
 
 __all__ = ["EuclideanHead"]
@@ -19,7 +19,7 @@ class EuclideanHead(CheckedHead):
     learned = False
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return -safe_sqrt(squared_distances(a, b))
+        return -distances(a, b)
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -safe_sqrt((a - b).square().sum(1))

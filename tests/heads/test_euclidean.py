@@ -66,3 +66,12 @@ def test_equal_rows_score_zero_without_gradient(head: EuclideanHead | SqEuclidea
         assert (scores == 0).all()
         (grad,) = torch.autograd.grad(scores.sum(), a)
         assert (grad == 0).all()
+
+
+def test_a_batch_in_one_point_has_distance_and_gradient_zero() -> None:
+    z = torch.ones(5, 3, requires_grad=True)
+    distances = EuclideanHead()(z, z)
+    distances.sum().backward()
+    assert z.grad is not None
+    assert distances.eq(0).all()
+    assert z.grad.eq(0).all()
