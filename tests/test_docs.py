@@ -1,4 +1,4 @@
-"""The pages that are written from the code are up to date."""
+"""The pages that are written from the code and from results are up to date."""
 
 import importlib.util
 from pathlib import Path
@@ -8,19 +8,24 @@ import pytest
 
 from siamesekit import registry
 
-pytest.importorskip("pytorch_metric_learning", reason="the zoo's page lists its losses and miners")
-
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-@pytest.fixture(scope="module")
-def build_zoo() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("build_zoo", DOCS / "build_zoo.py")
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def build_zoo() -> ModuleType:
+    pytest.importorskip(
+        "pytorch_metric_learning", reason="the zoo's page lists its losses and miners"
+    )
+    return script("build_zoo")
 
 
 def test_the_page_of_the_zoo_is_up_to_date(build_zoo: ModuleType) -> None:
@@ -44,3 +49,11 @@ def test_the_page_names_every_part(build_zoo: ModuleType) -> None:
     for unfit in build_zoo.FAMILIES.values():
         for name, reason in unfit.items():
             assert f"| `{name}` | {reason} |" in page
+
+
+def test_the_page_of_results_is_what_the_folders_hold() -> None:
+    build_results = script("build_results")
+    assert list(build_results.FOLDER.glob("*.json"))
+    assert build_results.PAGE.read_text(encoding="utf-8") == build_results.page(), (
+        f"docs/results.md is out of date; `{build_results.COMMAND}` writes it anew"
+    )

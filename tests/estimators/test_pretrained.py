@@ -1,0 +1,50 @@
+"""Models that come with the package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import siamesekit
+from siamesekit import SiameseClassifier
+from siamesekit.data import resize
+from siamesekit.errors import InvalidParameterError
+
+FOLDER = Path(siamesekit.__file__).parent / "pretrained" / "omniglot"
+MEGABYTE = 10**6
+
+
+@pytest.fixture(scope="module")
+def classifier() -> SiameseClassifier:
+    return SiameseClassifier.from_pretrained("omniglot", device="cpu")
+
+
+def test_digits_are_told_apart_from_one_example_each_without_training(
+    classifier: SiameseClassifier,
+) -> None:
+    X, y = load_digits(return_X_y=True)
+    images = resize((X.reshape(-1, 8, 8) * 255 / 16).astype(np.uint8), 28)
+    first = np.array([np.flatnonzero(y == digit)[0] for digit in range(10)])
+    classifier.enroll(images[first], y[first])
+    others = np.setdiff1d(np.arange(400), first)
+    # Chance is a tenth; nearest pixels get about half.
+    assert classifier.score(images[others], y[others]) > 0.6
+    classifier.forget(classifier.classes_)
+
+
+def test_its_gallery_is_empty_and_its_input_known(classifier: SiameseClassifier) -> None:
+    assert len(classifier.classes_) == 0
+    assert classifier.input_shape_ == (1, 28, 28)
+
+
+def test_it_is_small_and_its_card_gives_credit_and_figures() -> None:
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.safetensors")) <= 3 * MEGABYTE
+    card = (FOLDER / "CARD.md").read_text(encoding="utf-8")
+    for needed in ("Omniglot", "Lake", "MIT", "reproduce.py", "%"):
+        assert needed in card
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InvalidParameterError, match=r"name must be one of 'omniglot'.*'omniglit'"):
+        SiameseClassifier.from_pretrained("omniglit")
