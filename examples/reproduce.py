@@ -26,6 +26,7 @@ from siamesekit.data import (
     load_mnist,
     load_omniglot,
     load_omniglot_runs,
+    redraw,
     resize,
     with_turns,
 )
@@ -284,19 +285,21 @@ def pair_scores(
 
 
 def mnist(classifier: SiameseClassifier, embed: Embed, options: Options, seed: int) -> list[Result]:
+    """Return the figure on digits as they are, and on digits redrawn with Omniglot's pen."""
     if options.mnist_root is None:
         return []
     digits = load_mnist(options.mnist_root, "test").subset(np.arange(N_DIGITS))
     return [
         episode_accuracy(
-            embed(digits.X),
+            embed(images),
             digits.y,
             scorer=classifier.head_,
             way=10,
             n_episodes=N_EPISODES,
             random_state=seed,
-            name="MNIST 10-way one-shot, no fine-tuning",
+            name=f"MNIST 10-way one-shot, no fine-tuning{how}",
         )
+        for images, how in ((digits.X, ""), (redraw(digits.X), ", redrawn with a thin pen"))
     ]
 
 

@@ -44,3 +44,11 @@ def test_mining(tmp_path: Path, peer: str) -> None:
     for row in rows:
         if row["peer"] and row["ours"]:
             assert row["ratio"] == row["peer"] / row["ours"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("peer", ["tutorial", "none"])
+def test_evaluation(tmp_path: Path, peer: str) -> None:
+    rows = run("evaluation.py", tmp_path, "--peer", peer, "--repeats", "1")
+    assert {row["size"] for row in rows} == {40, 100, 1000}
+    assert {row["unit"] for row in rows} == {"s"}
+    assert (rows[0]["ratio"] is not None) == (peer == "tutorial")

@@ -9,6 +9,7 @@ from siamesekit.data.mnist import load_mnist
 from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
 from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
 from siamesekit.data.orl_faces import load_orl_faces
+from siamesekit.data.strokes import redraw
 from siamesekit.data.turned import with_turns
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "load_omniglot",
     "load_omniglot_runs",
     "load_orl_faces",
+    "redraw",
     "resize",
     "with_turns",
 ]

@@ -54,6 +54,7 @@ def write(
         for stem, group in tensors.items():
             file = fresh / f"{stem}.safetensors"
             save_file({name: t.detach().cpu().contiguous() for name, t in group.items()}, file)
+            file.chmod(0o644)  # safetensors makes files that only their owner can read
             digests[file.name] = _digest(file)
         text = json.dumps({"format": FORMAT, **description, "sha256": digests}, indent=1)
         (fresh / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")

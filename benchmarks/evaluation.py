@@ -1,0 +1,146 @@
+"""Time of 400 one-shot trials beside one forward pass a trial, as the tutorials do it.
+
+    python benchmarks/evaluation.py --json evaluation.json
+
+20 runs of 20 supports and 20 queries, as Lake's, of random 105×105 images. Ours embeds each image
+once and scores a run at a time; the peer is a two-tower network called for every trial on 20 pairs,
+the query beside each support. Same weights (`KochNet` and its L1 head, filters and units a quarter
+of the paper's unless ``--full``), same precision, float32, same answers: that is asserted. Then the
+time of random episodes against how many there are: embedding is paid once.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from _table import Row, show, write_json
+from torch import Tensor
+
+from siamesekit.backbones import KochNet
+from siamesekit.evaluation import episode_accuracy, runs_accuracy
+from siamesekit.heads import L1Head
+from siamesekit.training import embed_items
+
+RUNS, WAY = 20, 20
+CHARACTERS, DRAWERS = 100, 20
+EPISODES = (100, 1000, 10_000)
+
+
+def main() -> None:
+    options = parse_options()
+    generator = torch.Generator().manual_seed(options.seed)
+    device = torch.device(options.device)
+    backbone, head = make_network(options, device)
+    n_runs = 2 if options.quick else RUNS
+    runs = [make_run(generator, device) for _ in range(n_runs)]
+
+    def ours() -> list[Tensor]:
+        return score_once(backbone, head, runs, device)
+
+    times = [best_time(ours, options.repeats)]
+    if options.peer != "none":
+        theirs = score_by_trial(backbone, head, runs)
+        for a, b in zip(ours(), theirs, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
+        times.append(best_time(lambda: score_by_trial(backbone, head, runs), 1))
+    rows = [Row("one-shot trials", n_runs * WAY, "s", *times), *episode_rows(generator, options)]
+    print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    show(rows, "size", "peer")
+    if options.json:
+        write_json(options.json, rows)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="under a minute: 2 runs of the 20")
+    parser.add_argument("--peer", choices=("tutorial", "none"), default="tutorial")
+    parser.add_argument("--full", action="store_true", help="the paper's filters and units")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def make_network(options: argparse.Namespace, device: torch.device) -> tuple[KochNet, L1Head]:
+    net = KochNet() if options.full else KochNet(filters=(16, 32, 32, 64), units=1024)
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        backbone = net.build((1, 105, 105)).to(device).eval()
+        head = L1Head().build(backbone.units).to(device).eval()
+    return backbone, head
+
+
+def make_run(generator: torch.Generator, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return supports and queries, each (20, 1, 105, 105)."""
+    images = torch.rand(2 * WAY, 1, 105, 105, generator=generator).to(device)
+    return images[:WAY], images[WAY:]
+
+
+@torch.inference_mode()
+def score_once(
+    backbone: KochNet, head: L1Head, runs: list[tuple[Tensor, Tensor]], device: torch.device
+) -> list[Tensor]:
+    """Return the scores (20, 20) of each run, queries by supports, through the library."""
+    images = torch.cat([image for run in runs for image in run])
+    vectors = embed_items(backbone, images, device, torch.float32).split(WAY)
+    pairs = list(zip(vectors[0::2], vectors[1::2], strict=True))
+    runs_accuracy([(s, q, torch.arange(WAY)) for s, q in pairs], head)
+    return [head(queries, supports) for supports, queries in pairs]
+
+
+@torch.inference_mode()
+def score_by_trial(
+    backbone: KochNet, head: L1Head, runs: list[tuple[Tensor, Tensor]]
+) -> list[Tensor]:
+    """Return the same by a two-tower call a trial: 20 pairs, 40 images."""
+    scores = []
+    for supports, queries in runs:
+        rows = []
+        for query in queries:
+            repeated = query.expand(len(supports), -1, -1, -1)
+            rows.append(head.pairs(backbone(repeated), backbone(supports)))
+        scores.append(torch.stack(rows))
+    return scores
+
+
+def episode_rows(generator: torch.Generator, options: argparse.Namespace) -> list[Row]:
+    """Return the time of random 20-way episodes on embeddings that are there."""
+    vectors = torch.rand(CHARACTERS * DRAWERS, 128, generator=generator)
+    labels = torch.arange(len(vectors)) // DRAWERS
+    rows = []
+    for n in EPISODES[:2] if options.quick else EPISODES:
+
+        def run(n: int = n) -> None:
+            episode_accuracy(
+                vectors,
+                labels,
+                scorer=lambda a, b: a @ b.T,
+                n_episodes=n,
+                random_state=options.seed,
+            )
+
+        rows.append(Row("random episodes, embedded already", n, "s", best_time(run, 1)))
+    return rows
+
+
+def best_time(run: Callable[[], Any], repeats: int) -> float:
+    """Return the shortest of `repeats` times in seconds, after one run of warming up."""
+    run()
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+if __name__ == "__main__":
+    main()
