@@ -10,7 +10,7 @@ __all__ = ["Row", "show", "write_json"]
 
 @dataclass(frozen=True)
 class Row:
-    """One figure beside that of the peer; less is better.
+    """One figure beside that of the peer; less is better, unless `more_is_better`.
 
     Attributes
     ----------
@@ -22,6 +22,8 @@ class Row:
     ours : float
     peer : float or None
         None where there is no peer, or it does not fit.
+    more_is_better : bool
+        As of a rate.
     """
 
     name: str
@@ -29,11 +31,14 @@ class Row:
     unit: str
     ours: float
     peer: float | None = None
+    more_is_better: bool = False
 
     @property
     def ratio(self) -> float | None:
         """How many times better than the peer; None where it cannot be said."""
-        return self.peer / self.ours if self.peer is not None and self.ours > 0 else None
+        if self.peer is None or self.ours <= 0 or self.peer <= 0:
+            return None
+        return self.ours / self.peer if self.more_is_better else self.peer / self.ours
 
 
 def show(rows: Iterable[Row], size: str, peer: str) -> None:

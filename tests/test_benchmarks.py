@@ -52,3 +52,13 @@ def test_evaluation(tmp_path: Path, peer: str) -> None:
     assert {row["size"] for row in rows} == {40, 100, 1000}
     assert {row["unit"] for row in rows} == {"s"}
     assert (rows[0]["ratio"] is not None) == (peer == "tutorial")
+
+
+@pytest.mark.parametrize("peer", ["two-tower", "none"])
+def test_training(tmp_path: Path, peer: str) -> None:
+    rows = run("training.py", tmp_path, "--peer", peer, "--batch", "8", "--repeats", "1")
+    pairs, images = rows[:2]
+    assert pairs["ours"] == pytest.approx(images["ours"] * 7 / 2)  # type: ignore[operator]
+    assert (pairs["ratio"] is not None) == (peer == "two-tower")
+    if pairs["ratio"]:
+        assert pairs["ratio"] == pairs["ours"] / pairs["peer"]  # type: ignore[operator]
