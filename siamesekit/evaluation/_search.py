@@ -16,8 +16,12 @@ from siamesekit.evaluation.episodes import Scorer
 
 __all__ = ["Search", "euclidean", "search_of"]
 
-_SCORES = 2**22
-"""Scores in a block where the caller names no number of rows: 16 MB."""
+_SCORES = 2**24
+"""Scores in a block where the caller names no number of rows: 64 MB.
+
+A head prepares all references anew for each block (the cosine normalises them), so that smaller
+blocks would spend their time on that.
+"""
 
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def retrieval_metrics(
     recall_at : sequence of int
         Each at least 1. One beyond the number of references takes them all.
     block_rows : int, optional
-        Most queries that are scored at once. Default: as many as make 4 million scores.
+        Most queries that are scored at once. Default: as many as make 16 million scores.
 
     Returns
     -------
