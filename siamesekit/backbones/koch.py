@@ -6,6 +6,7 @@ from torch import nn
 
 from siamesekit._checks import check_choice, check_integer
 from siamesekit._types import Shape
+from siamesekit.backbones._large_kernel import LargeKernelConv2d
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -75,7 +76,7 @@ class KochNet(Backbone):
             if level:
                 modules.append(nn.MaxPool2d(2))
                 height, width = height // 2, width // 2
-            modules += [nn.Conv2d(channels, filters, kernel), nn.ReLU()]
+            modules += [LargeKernelConv2d(channels, filters, kernel), nn.ReLU()]
             channels, height, width = filters, height - kernel + 1, width - kernel + 1
             if min(height, width) < 1:
                 raise InvalidDataError(

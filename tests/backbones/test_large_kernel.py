@@ -1,0 +1,59 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from siamesekit.backbones import KochNet
+from siamesekit.backbones._large_kernel import LargeKernelConv2d
+
+# Spectral (even and odd sides, one chunk of images and several), few inputs, direct.
+SIZES = [(4, 3, 16, 7, 3), (3, 5, 21, 6, 9), (2, 4, 15, 5, 1), (1, 6, 20, 10, 11), (4, 3, 5, 4, 2)]
+
+
+def gradients(layer, x, grad, forward):
+    x = x.clone().requires_grad_(layer.in_channels > 1)
+    layer.zero_grad()
+    maps = forward(x)
+    maps.backward(grad)
+    return maps.detach(), layer.weight.grad.clone(), layer.bias.grad.clone(), x.grad
+
+
+@pytest.mark.parametrize(("channels", "out", "side", "kernel", "n"), SIZES)
+def test_equals_the_direct_convolution_with_its_gradients(channels, out, side, kernel, n):
+    generator = torch.Generator().manual_seed(0)
+    layer = LargeKernelConv2d(channels, out, kernel).double()
+    x = torch.randn(n, channels, side, side + 2, generator=generator, dtype=torch.float64)
+    place = (n, out, side - kernel + 1, side - kernel + 3)
+    grad = torch.randn(place, generator=generator, dtype=torch.float64)
+    ours = gradients(layer, x, grad, layer)
+    direct = gradients(layer, x, grad, lambda y: functional.conv2d(y, layer.weight, layer.bias))
+    torch.testing.assert_close(ours, direct)
+
+
+def test_spectra_are_taken_for_kochs_second_layer_and_not_where_they_cost_more():
+    assert LargeKernelConv2d(64, 128, 7)._saving(48, 48) > 15
+    assert LargeKernelConv2d(64, 128, 3)._saving(48, 48) < 5
+    assert LargeKernelConv2d(1, 64, 10)._saving(105, 105) == 0
+
+
+def test_float32_stays_close_to_the_direct_sum_on_kochs_layer():
+    layer = LargeKernelConv2d(64, 128, 7)
+    x = torch.rand(2, 64, 48, 48, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        direct = functional.conv2d(x, layer.weight, layer.bias)
+        assert (layer(x) - direct).abs().max() < 1e-5 * direct.abs().max()
+
+
+def test_an_empty_batch_has_empty_maps():
+    assert LargeKernelConv2d(4, 3, 7)(torch.empty(0, 4, 16, 16)).shape == (0, 3, 10, 10)
+
+
+def test_bfloat16_autocast_is_left_to_torch():
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        maps = LargeKernelConv2d(4, 3, 7)(torch.rand(2, 4, 16, 16))
+    assert maps.dtype == torch.bfloat16
+
+
+def test_weights_are_those_of_an_ordinary_convolution():
+    network = KochNet().build((1, 105, 105))
+    shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 4]
+    assert shapes == [(64, 1, 10, 10), (128, 64, 7, 7), (128, 128, 4, 4), (256, 128, 4, 4)]
