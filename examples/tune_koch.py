@@ -9,8 +9,9 @@ before it is given up. Run the same command again to go on where it was stopped,
 to join in. OUT holds the search (study.db), its picture (search.png) and the best numbers found,
 with how to train with them (best.json). Extras: data, plot, tune.
 
-`--side` takes smaller images, and the kernels' range shrinks with them; `--alphabets`, `--pairs`
-and `--epochs` take less of the data and of time. What is best there need not be best of the whole.
+`--side` takes smaller images, and the kernels' range shrinks with them; `--filters` and `--units`
+end their ranges earlier; `--alphabets`, `--pairs` and `--epochs` take less of the data and of time.
+What is best there need not be best of the whole.
 """
 
 import argparse
@@ -39,10 +40,24 @@ Chosen = dict[str, dict[str, Any]]
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "dense", "head")
 PAPER_SIDE = 105
-FULL = {"side": PAPER_SIDE, "alphabets": 30, "pairs": 30_000, "epochs": 200, "trials": 100}
-QUICK = {"side": 35, "alphabets": 5, "pairs": 1_000, "epochs": 6, "trials": 12}
-# What makes the scores of two trials comparable: a study takes no trials of other settings.
-SETTINGS = ("side", "alphabets", "pairs", "epochs", "random_state")
+# What the scores of a study depend on beside what is searched: it takes no trials of others.
+FULL = {
+    "side": PAPER_SIDE,
+    "filters": 256,
+    "units": 4096,
+    "alphabets": 30,
+    "pairs": 30_000,
+    "epochs": 200,
+}
+QUICK = {
+    "side": 35,
+    "filters": 64,
+    "units": 512,
+    "alphabets": 5,
+    "pairs": 1_000,
+    "epochs": 6,
+}
+N_TRIALS, N_TRIALS_QUICK = 100, 12
 
 HEARTBEAT = 10
 SILENCE = 60  # seconds without a heartbeat after which a trial's worker is taken for dead
@@ -85,13 +100,16 @@ def parse_options() -> Options:
     parser.add_argument("--quick", action="store_true", help=f"defaults become {QUICK}")
     parser.add_argument("--trials", type=int, help="of the search in all, those resumed included")
     parser.add_argument("--side", type=int, help="of the images, in pixels")
+    parser.add_argument("--filters", type=int, help="of a convolution, at most")
+    parser.add_argument("--units", type=int, help="of the dense layer, at most")
     parser.add_argument("--alphabets", type=int, help="to train on, of 30")
     parser.add_argument("--pairs", type=int, help="an epoch")
     parser.add_argument("--epochs", type=int, help="at most, a trial")
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()
-    for name, default in (QUICK if options.quick else FULL).items():
+    defaults = QUICK | {"trials": N_TRIALS_QUICK} if options.quick else FULL | {"trials": N_TRIALS}
+    for name, default in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, default)
     if options.side < smallest_side(options.side):
@@ -117,6 +135,7 @@ def open_study(options: Options, worker: tuple[int, int] | None) -> optuna.Study
         Position of the worker and the number of trials when it started. Both go into the seed of
         its sampler, or two workers, and a resumed run, would draw what was drawn before.
     """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines are in `announce`
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
         storage = optuna.storages.RDBStorage(
@@ -135,13 +154,13 @@ def open_study(options: Options, worker: tuple[int, int] | None) -> optuna.Study
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         # No verdict in the first tenth: momenta rise for 20 of the paper's 200 epochs.
-        pruner=optuna.pruners.MedianPruner(n_warmup_steps=max(1, options.epochs // 10)),
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=options.epochs // 10),
     )
 
 
 def check_settings(study: optuna.Study, options: Options) -> None:
     """Write the settings into a new study; refuse one of other settings."""
-    settings = {name: getattr(options, name) for name in SETTINGS}
+    settings = {name: getattr(options, name) for name in (*FULL, "random_state")}
     known = study.user_attrs.get("settings")
     if known is None:
         study.set_user_attr("settings", settings)
@@ -169,12 +188,17 @@ def work(position: int, n_before: int, options: Options) -> None:
     torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
     # In a search many trials collapse or blow up; their scores say so.
     warnings.simplefilter("ignore", TrainingHealthWarning)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = open_study(options, worker=(position, n_before))
     objective = make_objective(options)
     with contextlib.suppress(KeyboardInterrupt):
-        while unfinished(study, options.trials):
+        while not orphaned() and unfinished(study, options.trials):
             study.optimize(objective, n_trials=1, callbacks=[announce])
+
+
+def orphaned() -> bool:
+    """Return whether the process that started this worker is gone, and nobody waits for it."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
 
 
 def make_objective(options: Options) -> Callable[[optuna.Trial], float]:
@@ -183,7 +207,7 @@ def make_objective(options: Options) -> Callable[[optuna.Trial], float]:
     score = recipes.koch_trials(validation)
 
     def objective(trial: optuna.Trial) -> float:
-        chosen = choose(trial, options.side)
+        chosen = choose(trial, options)
         trial.set_user_attr("chosen", chosen)
 
         def validate(line: TrainingLine) -> float:
@@ -232,7 +256,7 @@ def announce(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
 # -- the space --------------------------------------------------------------------------------
 
 
-def choose(trial: optuna.Trial, side: int) -> Chosen:
+def choose(trial: optuna.Trial, options: Options) -> Chosen:
     """Return arguments for `recipes.koch2015`, and for ``set_params`` of what it returns."""
     below_one = math.nextafter(1.0, 0.0)
     return {
@@ -243,10 +267,10 @@ def choose(trial: optuna.Trial, side: int) -> Chosen:
         },
         "parts": {
             "backbone__filters": [
-                trial.suggest_int(f"filters_{k}", 16, 256, step=16) for k in LAYERS[:4]
+                trial.suggest_int(f"filters_{k}", 16, options.filters, step=16) for k in LAYERS[:4]
             ],
-            "backbone__kernels": choose_kernels(trial, side),
-            "backbone__units": trial.suggest_int("units", 128, 4096, step=16),
+            "backbone__kernels": choose_kernels(trial, options.side),
+            "backbone__units": trial.suggest_int("units", 128, options.units, step=16),
         },
     }
 
