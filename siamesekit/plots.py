@@ -222,7 +222,9 @@ def _show(axes: Any, image: np.ndarray, title: str) -> None:
 
 
 def _draw_trials(axes: Any, x: np.ndarray, scores: np.ndarray, pruned: np.ndarray) -> None:
-    axes.plot(x[~pruned], scores[~pruned], "o", ms=4, color=_COLOURS[0], alpha=0.7, label="trial")
+    axes.plot(
+        x[~pruned], scores[~pruned], "o", ms=4, color=_COLOURS[0], alpha=0.7, label="complete"
+    )
     axes.plot(x[pruned], scores[pruned], "x", ms=5, color=_WRONG, alpha=0.7, label="pruned")
     axes.spines[["top", "right"]].set_visible(False)
 
