@@ -153,8 +153,8 @@ def open_study(options: Options, worker: tuple[int, int] | None) -> optuna.Study
         load_if_exists=True,
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
-        # No verdict in the first tenth: momenta rise for 20 of the paper's 200 epochs.
-        pruner=optuna.pruners.MedianPruner(n_warmup_steps=options.epochs // 10),
+        # No verdict on a first epoch, nor in the first tenth: momenta rise for 20 of 200 epochs.
+        pruner=optuna.pruners.MedianPruner(n_warmup_steps=max(2, options.epochs // 10)),
     )
 
 
