@@ -135,7 +135,7 @@ def open_study(options: Options, worker: tuple[int, int] | None) -> optuna.Study
         Position of the worker and the number of trials when it started. Both go into the seed of
         its sampler, or two workers, and a resumed run, would draw what was drawn before.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # its lines are in `announce`
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # `announce` says what is to be said
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # heartbeats
         storage = optuna.storages.RDBStorage(

@@ -1,9 +1,7 @@
 """The search of `examples/tune_koch.py`: its space, its shared study, and what it leaves."""
 
-import importlib.util
+import importlib
 import json
-import os
-import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -14,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-import siamesekit
 from siamesekit.backbones import KochNet
 from siamesekit.data import ImageSet
 from siamesekit.errors import InvalidDataError
@@ -23,23 +20,25 @@ from siamesekit.training import TrainingLine
 optuna = pytest.importorskip("optuna", reason="the search needs optuna (extra 'tune')")
 pytest.importorskip("matplotlib", reason="the search draws a picture (extra 'plot')")
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "tune_koch.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 TINY = {"side": 23, "filters": 16, "units": 128, "alphabets": 2, "pairs": 32, "epochs": 2}
 
 
 @pytest.fixture
-def tune(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the example; its images are noise: 2 alphabets of 20 characters, 2 drawings each."""
-    spec = importlib.util.spec_from_file_location("tune_koch", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the example, imported by name, so that the workers that it spawns find it too."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("tune_koch")
+
+
+@pytest.fixture
+def tune(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return the example with noise for images: 2 alphabets of 20 characters, 2 drawings each."""
     X = np.random.default_rng(0).integers(0, 256, (80, 23, 23), dtype=np.uint8)
     y = np.repeat(np.arange(40), 2)
     images = ImageSet(X, y, y // 20, np.tile([1, 2], 40))
-    monkeypatch.setattr(module, "load_images", lambda options: (images, images))
-    return module
+    monkeypatch.setattr(example, "load_images", lambda options: (images, images))
+    return example
 
 
 @pytest.fixture
@@ -141,17 +140,11 @@ def test_a_network_that_blows_up_is_pruned(
     assert states == {optuna.trial.TrialState.PRUNED}
 
 
-def test_workers_share_one_study(tmp_path: Path, data_root: Path) -> None:
+def test_the_command_starts_a_worker_and_reports(
+    example: ModuleType, tmp_path: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = [f"--{name}={value}" for name, value in (TINY | {"epochs": 1}).items()]
-    path = [str(Path(siamesekit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    given = ["--root", data_root / "omniglot", "--out", tmp_path, "--workers=2", "--trials=2"]
-    done = subprocess.run(
-        [sys.executable, EXAMPLE, *given, *sizes],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Warning" not in done.stderr
-    # Both may have found one trial missing.
-    assert json.loads((tmp_path / "best.json").read_text())["complete"] in (2, 3)
+    given = [f"--root={data_root / 'omniglot'}", f"--out={tmp_path}", "--trials=1"]
+    monkeypatch.setattr(sys, "argv", ["tune_koch.py", *given, *sizes])
+    example.main()
+    assert json.loads((tmp_path / "best.json").read_text())["complete"] == 1
