@@ -64,7 +64,11 @@ class Recipe:
 
 
 def mlp() -> Recipe:
-    """Return the original setup."""
+    """Return the original setup.
+
+    Two things are not Keras's: the batches of an epoch are of 255 or 256 images, where Keras ends
+    with one of 96, and Adam's epsilon is torch's 1e-8, where Keras has 1e-7.
+    """
     return Recipe(
         backbone=MnistMLP(dropout=0.1),
         head=SqEuclideanHead(),

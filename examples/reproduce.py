@@ -41,7 +41,7 @@ from siamesekit.evaluation import (
     verification_accuracy,
 )
 from siamesekit.samplers import PairSampler
-from siamesekit.training import Checkpoint, TrainingLine, embed_items
+from siamesekit.training import Checkpoint, TrainingLine
 
 Options = argparse.Namespace
 Embed = Callable[[np.ndarray], Tensor]
@@ -326,24 +326,8 @@ def vinyals_episodes(
 
 
 def koch_trials(options: Options, side: int) -> Callable[[TrainingLine], float]:
-    """Return the score that Koch et al. stop by: 320 one-shot trials of validation alphabets."""
-    images = koch_split(load_omniglot(options.root, "all").flat()).validation.resized(side)
-    items = torch.from_numpy(images.X)[:, None]
-
-    def one_shot_accuracy(line: TrainingLine) -> float:
-        device = next(line.parameters()).device
-        return episode_accuracy(
-            embed_items(line.backbone, items, device, line.precision),
-            images.y,
-            scorer=line.head,
-            groups=images.groups,
-            drawers=images.drawers,
-            within=True,
-            n_episodes=16,
-            random_state=0,
-        ).value
-
-    return one_shot_accuracy
+    split = koch_split(load_omniglot(options.root, "all").flat())
+    return recipes.koch_trials(split.validation.resized(side))
 
 
 def draw_task(classifier: SiameseClassifier, embed: Embed, run, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pictures: a one-shot task with its scores, the training curve, embeddings in two dimensions."""
+"""Pictures: a one-shot task with its scores, training, a search, embeddings in two dimensions."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from sklearn.decomposition import PCA
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError, PluginImportError
 
-__all__ = ["plot_embeddings", "plot_history", "plot_one_shot_task"]
+__all__ = ["plot_embeddings", "plot_history", "plot_one_shot_task", "plot_search"]
 
 # Okabe and Ito's colours, told apart by colour-blind eyes too.
 _COLOURS = (
@@ -147,6 +147,63 @@ def plot_embeddings(embeddings: ArrayLike, labels: ArrayLike, path: PathLike | N
     return _finish(figure, path)
 
 
+def plot_search(
+    scores: ArrayLike,
+    pruned: ArrayLike,
+    parameters: Mapping[str, ArrayLike],
+    path: PathLike | None = None,
+) -> Any:
+    """Draw a search for hyper-parameters: the best score so far, and scores by parameter.
+
+    Parameters
+    ----------
+    scores : array-like of float, shape (trials,)
+        Higher = better, in the order of the trials. NaN for one without a score.
+    pruned : array-like of bool, shape (trials,)
+        Which trials were given up early. They are drawn as crosses, and are never the best.
+    parameters : mapping from name to array-like of float, shape (trials,)
+        What to draw the scores against; where all values are positive and the largest is over
+        30 times the smallest, the axis is logarithmic.
+    path : path-like, optional
+        Write the picture there.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidDataError
+        If lengths differ.
+    """
+    values, given_up = np.asarray(scores, dtype=float), np.asarray(pruned, dtype=bool)
+    columns = {name: np.asarray(column, dtype=float) for name, column in parameters.items()}
+    for name, column in {"pruned": given_up, **columns}.items():
+        if len(column) != len(values):
+            raise InvalidDataError(
+                f"{name} must hold one entry a trial ({len(values)}); got {len(column)}."
+            )
+    across = 3
+    rows = -(-len(columns) // across)
+    figure = _figure(figsize=(8.4, 3.4 + 2.3 * rows))
+    grid = figure.add_gridspec(1 + rows, across, height_ratios=[1.5] + [1] * rows)
+    axes = figure.add_subplot(grid[0, :])
+    trials = np.arange(len(values))
+    _draw_trials(axes, trials, values, given_up)
+    best = np.fmax.accumulate(np.where(given_up, np.nan, values))
+    axes.step(trials, best, where="post", color=_COLOURS[0], label="best so far")
+    axes.set(xlabel="trial", ylabel="score")
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")
+    for place, (name, column) in enumerate(columns.items()):
+        axes = figure.add_subplot(grid[1 + place // across, place % across])
+        _draw_trials(axes, column, values, given_up)
+        wide = len(column) > 0 and 0 < 30 * column.min() < column.max()
+        axes.set(xlabel=name, xscale="log" if wide else "linear")
+        if place % across == 0:
+            axes.set_ylabel("score")
+    return _finish(figure, path)
+
+
 def _figure(figsize: tuple[float, float]) -> Any:
     try:
         from matplotlib.figure import Figure
@@ -162,6 +219,14 @@ def _show(axes: Any, image: np.ndarray, title: str) -> None:
     axes.imshow(image, cmap="gray_r")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
+
+
+def _draw_trials(axes: Any, x: np.ndarray, scores: np.ndarray, pruned: np.ndarray) -> None:
+    axes.plot(
+        x[~pruned], scores[~pruned], "o", ms=4, color=_COLOURS[0], alpha=0.7, label="complete"
+    )
+    axes.plot(x[pruned], scores[pruned], "x", ms=5, color=_WRONG, alpha=0.7, label="pruned")
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _finish(figure: Any, path: PathLike | None) -> Any:

@@ -6,22 +6,26 @@ Data and protocols are in ``examples/reproduce.py``, which trains and scores eac
 from collections.abc import Callable, Sequence
 from typing import Literal
 
+import torch
 from torch import nn, optim
 from torch.optim.lr_scheduler import LambdaLR
 
 from siamesekit._checks import check_integer
 from siamesekit.backbones import KochNet, ResidualNet, TurnedNet
-from siamesekit.data import RandomAffine
-from siamesekit.errors import InvalidParameterError
+from siamesekit.data import ImageSet, RandomAffine
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators import SiameseClassifier
+from siamesekit.evaluation import one_shot_validation
 from siamesekit.losses import BCELoss, EpisodicLoss
 from siamesekit.samplers import EpisodeSampler, PairSampler
+from siamesekit.training import TrainingLine
 
 __all__ = [
     "KochSchedule",
     "koch2015",
     "koch2015_keras",
     "koch_allpairs",
+    "koch_trials",
     "layerwise_sgd",
     "omniglot_best",
     "vinyals",
@@ -103,7 +107,7 @@ def koch2015(
     Two towers, pairs half of one character and uniform over alphabets (§4.1), regularised
     cross-entropy (§3.2), SGD with rates, momenta and L2 layer by layer, all rates falling by 1 %
     an epoch and momenta rising linearly from 0.5 (§3.3), and a stop after 20 epochs without fewer
-    errors on one-shot trials, for which ``validation`` is to be set.
+    errors on one-shot trials, for which ``validation`` is to be set to `koch_trials`.
 
     Parameters
     ----------
@@ -191,6 +195,47 @@ def koch_allpairs(max_epochs: int = 40, random_state: int = 0) -> SiameseClassif
         averaging=0.99,
         max_epochs=max_epochs,
         random_state=random_state,
+    )
+
+
+def koch_trials(images: ImageSet, n_trials: int = 320) -> Callable[[TrainingLine], float]:
+    """Return the score that Koch et al. choose the epoch by: one-shot trials (§4.2).
+
+    20-way, within an alphabet, supports by one drawer and queries by another; the same trials at
+    every call.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Grey, with groups and drawers: the validation part of `koch_split`, resized as in
+        training.
+    n_trials : int
+        A multiple of 20: an episode of 20 characters makes as many trials.
+
+    Returns
+    -------
+    callable
+        For ``SiameseClassifier(validation=…)``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `n_trials` is no multiple of 20.
+    InvalidDataError
+        If groups or drawers are missing.
+    """
+    if check_integer("n_trials", n_trials, low=_WAY) % _WAY:
+        raise InvalidParameterError(f"n_trials must be a multiple of {_WAY}; got {n_trials}.")
+    if images.groups is None or images.drawers is None:
+        raise InvalidDataError("images must have groups (alphabets) and drawers.")
+    return one_shot_validation(
+        torch.from_numpy(images.X)[:, None],
+        images.y,
+        way=_WAY,
+        n_episodes=n_trials // _WAY,
+        groups=images.groups,
+        drawers=images.drawers,
+        random_state=0,
     )
 
 

@@ -43,3 +43,24 @@ def test_embeddings_name_their_classes() -> None:
     assert [text.get_text() for text in legend.get_texts()] == ["A", "B", "C"]
     with pytest.raises(InvalidDataError, match="labels"):
         plots.plot_embeddings(vectors, [1, 2])
+
+
+def test_a_search_shows_the_best_so_far_and_each_parameter(tmp_path: Path) -> None:
+    scores = [0.2, 0.9, 0.3, np.nan, 0.5]
+    pruned = [False, True, False, True, False]
+    rates = np.logspace(-4, -1, 5)
+    figure = plots.plot_search(
+        scores, pruned, {"rate": rates, "momentum": np.linspace(0, 1, 5)}, tmp_path / "s.png"
+    )
+    assert (tmp_path / "s.png").exists()
+    progress, by_rate, by_momentum = figure.axes
+    lines = {line.get_label(): line.get_xydata().tolist() for line in progress.get_lines()}
+    assert lines["best so far"] == [[0, 0.2], [1, 0.2], [2, 0.3], [3, 0.3], [4, 0.5]]
+    assert lines["pruned"][0] == [1, 0.9]
+    assert (by_rate.get_xscale(), by_momentum.get_xscale()) == ("log", "linear")
+    assert by_rate.get_xlabel() == "rate"
+
+
+def test_a_search_needs_as_many_entries_as_trials() -> None:
+    with pytest.raises(InvalidDataError, match=r"rate must hold one .*\(2\); got 1"):
+        plots.plot_search([0.1, 0.2], [False, True], {"rate": [1e-3]})

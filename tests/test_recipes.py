@@ -6,7 +6,8 @@ import torch
 
 from siamesekit import SiameseClassifier, recipes
 from siamesekit.backbones import KochNet
-from siamesekit.errors import InvalidParameterError
+from siamesekit.data import ImageSet
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.heads import CosineHead, L1Head
 from siamesekit.losses import BCELoss
 from siamesekit.training import TrainingLine
@@ -48,6 +49,26 @@ def test_a_recipe_trains_and_takes_new_classes(name: str) -> None:
     assert np.isfinite(classifier.history_["loss"]).all()
     classifier.enroll(X[:3], ["a", "b", "c"])
     assert classifier.predict(X[:3]).tolist() == ["a", "b", "c"]
+
+
+def test_kochs_trials_are_320_and_the_same_every_time() -> None:
+    X, y, groups = drawings(8)
+    images = ImageSet(X, y, groups, np.tile([1, 2], 100))
+    line = TrainingLine(torch.nn.Flatten(), CosineHead(), BCELoss())
+    score = recipes.koch_trials(images)
+    assert score(line) == score(line)
+    assert 0 <= score(line) < 0.3
+    assert score(line) * 320 == pytest.approx(round(score(line) * 320))
+    X[1::2] = X[::2]  # both drawers draw alike
+    assert score(line) == 1
+
+
+def test_kochs_trials_need_whole_episodes_groups_and_drawers() -> None:
+    X, y, groups = drawings(8)
+    with pytest.raises(InvalidParameterError, match="multiple of 20; got 330"):
+        recipes.koch_trials(ImageSet(X, y, groups, y), n_trials=330)
+    with pytest.raises(InvalidDataError, match="drawers"):
+        recipes.koch_trials(ImageSet(X, y, groups))
 
 
 def koch_line() -> TrainingLine:

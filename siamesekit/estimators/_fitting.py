@@ -18,14 +18,13 @@ from siamesekit.estimators._parts import (
     make_miner,
     make_sampler,
 )
-from siamesekit.evaluation import episode_accuracy
+from siamesekit.evaluation import one_shot_validation
 from siamesekit.samplers import BalancedSampler, EpisodeSampler, Sampler
 from siamesekit.training import (
     Checkpoint,
     History,
     Plan,
     TrainingLine,
-    embed_items,
     resolve_device,
     resolve_precision,
     train,
@@ -100,6 +99,7 @@ class Fitting:
             self.plan,
             augment=self.augment,
             validate=self.validate,
+            callbacks=self.estimator.callbacks,
             checkpoint=checkpoint,
             seed=self.seed,
         )
@@ -110,25 +110,16 @@ class Fitting:
         if not held_out.any():
             return None
         mask = torch.from_numpy(held_out)
-        own_items = items[mask.to(items.device)]
         own_codes = codes[held_out]
         own_groups = None if groups is None else groups[held_out]
-        way = _largest_way(own_codes, own_groups)
-
-        def one_shot_accuracy(line: TrainingLine) -> float:
-            vectors = embed_items(line.backbone, own_items, self.device, line.precision)
-            return episode_accuracy(
-                vectors,
-                own_codes,
-                scorer=line.head,
-                way=way,
-                n_episodes=_VALIDATION_EPISODES,
-                groups=own_groups,
-                within=own_groups is not None,
-                random_state=self.seed,
-            ).value
-
-        return one_shot_accuracy
+        return one_shot_validation(
+            items[mask.to(items.device)],
+            own_codes,
+            way=_largest_way(own_codes, own_groups),
+            n_episodes=_VALIDATION_EPISODES,
+            groups=own_groups,
+            random_state=self.seed,
+        )
 
 
 def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,7 +36,7 @@ from siamesekit.training import (
 )
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
-from siamesekit.training.loop import Validate
+from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
 __all__ = ["SiameseClassifier"]
@@ -92,6 +93,10 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         better, from data of its own.
     patience : int or None, default=None
         Stop after so many epochs in a row without a better validation score.
+    callbacks : sequence of callable, default=()
+        Each is called after every epoch with the `TrainingLine` and the `History` so far. What one
+        raises ends training and comes out of `fit`, which then leaves the estimator as it was: so a
+        search gives up a run (``examples/tune_koch.py``).
     checkpoint : path-like, Checkpoint or None, default=None
         File to write the state of training to after every epoch, and to go on from if it exists.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
@@ -151,6 +156,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         averaging: float | None = None,
         validation: float | Validate | None = None,
         patience: int | None = None,
+        callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
@@ -173,6 +179,7 @@ class SiameseClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):  # ty
         self.averaging = averaging
         self.validation = validation
         self.patience = patience
+        self.callbacks = callbacks
         self.checkpoint = checkpoint
         self.device = device
         self.precision = precision

@@ -10,6 +10,7 @@ from siamesekit.evaluation.episodes import (
 )
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
+from siamesekit.evaluation.one_shot import one_shot_validation
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
 from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
@@ -28,6 +29,7 @@ __all__ = [
     "knn_accuracy",
     "mean_interval",
     "modified_hausdorff",
+    "one_shot_validation",
     "retrieval_metrics",
     "runs_accuracy",
     "score_episodes",

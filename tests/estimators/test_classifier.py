@@ -25,6 +25,7 @@ from siamesekit.errors import (
 )
 from siamesekit.heads import CosineHead, L1Head
 from siamesekit.losses import BCELoss, TripletLoss
+from siamesekit.training import History, TrainingLine
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +216,22 @@ def test_validation_holds_classes_out_and_they_are_enrolled_all_the_same(digits:
     assert all(0.3 < score <= 1 for score in clf.history_["validation"])
     assert clf.n_classes_trained_ == 7
     assert clf.classes_.tolist() == list(range(10))
+
+
+def test_callbacks_see_every_epoch_and_may_give_up(digits: Digits) -> None:
+    X, y = digits
+    seen = []
+
+    def give_up(line: TrainingLine, history: History) -> None:
+        seen.append(history.epochs)
+        if history.epochs == 2:
+            raise StopIteration("not promising")
+
+    clf = SiameseClassifier("mlp", callbacks=[give_up], max_epochs=4, random_state=0)
+    with pytest.raises(StopIteration, match="not promising"):
+        clf.fit(X[:200], y[:200])
+    assert seen == [1, 2]
+    assert not vars(clf).keys() & {"history_", "gallery_"}
 
 
 def test_groups_are_held_out_whole() -> None:

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.heads import SqEuclideanHead
 from siamesekit.losses import TripletLoss
+from siamesekit.miners import TensorFlowSemihard
 
 
 def excesses(distances: Tensor, chosen: list[tuple[int, int, int]]) -> list[float]:
@@ -119,3 +121,34 @@ def test_margin_out_of_range_is_refused(margin: float) -> None:
 def test_unknown_reduction_is_refused() -> None:
     with pytest.raises(InvalidParameterError, match="reduction must be one of 'mean', 'active'"):
         TripletLoss(reduction="sum")  # type: ignore[arg-type]
+
+
+def tensorflow_semihard(z: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """Return what ``triplet_semihard_loss`` charges, from all distances of all triplets at once."""
+    d = (z[:, None] - z).square().sum(2)
+    same = labels[:, None] == labels
+    beyond = ~same[:, None, :] & (d[:, None, :] > d[:, :, None])
+    nearest = d[:, None, :].masked_fill(~beyond, torch.inf).amin(2)
+    last = d.masked_fill(same, -torch.inf).amax(1, keepdim=True)
+    negative = torch.where(beyond.any(2), nearest, last)
+    positives = same & ~torch.eye(len(z), dtype=torch.bool)
+    return (d - negative + margin).clamp(min=0)[positives].sum() / positives.sum()
+
+
+# Spread out, some charges are 0 and count in the mean; close together, some pairs have no negative
+# beyond them.
+@pytest.mark.parametrize("spread", [0.1, 1.0, 3.0])
+@given(seed=st.integers(0, 2**16))
+@settings(max_examples=15, deadline=None)
+def test_head_miner_and_loss_together_are_tensorflows_semihard_loss(
+    spread: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(40) % 4
+    z = spread * torch.randn(40, 3, generator=generator, dtype=torch.float64) + labels[:, None]
+    z.requires_grad_()
+    scores = SqEuclideanHead()(z, z)
+    ours = TripletLoss(1.0)(scores, labels, TensorFlowSemihard()(scores.detach(), labels))
+    theirs = tensorflow_semihard(z, labels, 1.0)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(*(torch.autograd.grad(x, z)[0] for x in (ours, theirs)))
