@@ -12,6 +12,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from siamesekit import SiameseClassifier, plots, recipes
+from siamesekit.backbones import TurnedNet
 from siamesekit.data import (
     LAKE_ALPHABETS,
     ImageSet,
@@ -52,7 +54,6 @@ N_EPISODES = 1000
 N_DIGITS = 2000
 # The first 1,200 characters, background before evaluation, train and validate in Vinyals' split.
 VINYALS_TRAINING = 1200
-VIEWS = 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Experiment:
     tasks: tuple[Task, ...]
     turned: bool = False
     validated: bool = False
+    # Moved copies of each view that are averaged when something is embedded.
+    views: int = 4
 
 
 def main() -> None:
@@ -167,8 +170,8 @@ def loaded(experiment: Experiment, model: Path, options: Options) -> SiameseClas
     for argument in ("optimizer", "schedule"):  # functions, which no file holds
         if callable(getattr(recipe, argument)):
             parts[argument] = getattr(recipe, argument)
-    if experiment.turned:
-        parts["backbone"] = recipe.backbone.set_params(moved=VIEWS)
+    if isinstance(recipe.backbone, TurnedNet):
+        parts["backbone"] = recipe.backbone.set_params(moved=experiment.views)
     return SiameseClassifier.load(model, **parts)
 
 
@@ -355,6 +358,14 @@ EXPERIMENTS = {
         (lake,),
         turned=True,
     ),
+    "omniglot_best_40_from_box": Experiment(
+        partial(recipes.omniglot_best, max_epochs=12, start="omniglot"),
+        forty,
+        "Koch's 40 alphabets, going on from the model in the box (80 epochs on 30 of them)",
+        28,
+        (lake,),
+        turned=True,
+    ),
     "vinyals": Experiment(
         recipes.vinyals,
         vinyals_training,
@@ -362,13 +373,25 @@ EXPERIMENTS = {
         28,
         (vinyals_episodes,),
         turned=True,
+        views=0,
+    ),
+    "vinyals_from_box": Experiment(
+        partial(recipes.vinyals, max_epochs=12, start="omniglot"),
+        vinyals_training,
+        "1,028 + 172 characters of Vinyals' split, in turns and mirror images, going on from the "
+        "model in the box (80 epochs on 964 of them)",
+        28,
+        (vinyals_episodes,),
+        turned=True,
+        views=0,
     ),
     "koch_allpairs": Experiment(
         recipes.koch_allpairs,
         background,
-        f"{THIRTY}; 320 trials on 10 others choose the epoch",
+        f"{THIRTY}, in turns and mirror images; 320 trials on 10 others choose the epoch",
         105,
         (lake, verification),
+        turned=True,
         validated=True,
     ),
     "koch2015": Experiment(

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from siamesekit import SiameseClassifier, recipes
-from siamesekit.backbones import KochNet
+from siamesekit.backbones import KochNet, TurnedNet
 from siamesekit.data import ImageSet
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.heads import CosineHead, L1Head
 from siamesekit.losses import BCELoss
 from siamesekit.training import TrainingLine
@@ -17,11 +17,11 @@ FEW_PAIRS = {"sampler__n_pairs": 8, "sampler__batch_size": 4}
 SMALL = {
     "omniglot_best": (
         recipes.omniglot_best,
-        {"backbone__backbone__widths": (4, 4), "sampler__n_batches": 1, "max_epochs": 1},
+        {"backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
     ),
     "vinyals": (
         recipes.vinyals,
-        {"backbone__backbone__widths": (4, 4), "sampler__n_batches": 1, "max_epochs": 1},
+        {"backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
     ),
     "koch2015": (recipes.koch2015, SMALL_KOCH | FEW_PAIRS | {"patience": None}),
     "koch2015_keras": (recipes.koch2015_keras, SMALL_KOCH | FEW_PAIRS),
@@ -49,6 +49,20 @@ def test_a_recipe_trains_and_takes_new_classes(name: str) -> None:
     assert np.isfinite(classifier.history_["loss"]).all()
     classifier.enroll(X[:3], ["a", "b", "c"])
     assert classifier.predict(X[:3]).tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("recipe", [recipes.omniglot_best, recipes.vinyals])
+def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
+    box = SiameseClassifier.from_pretrained("omniglot").backbone_.inner.state_dict()
+    inner = recipe(start="omniglot").backbone.build((1, 28, 28)).inner.state_dict()
+    assert inner.keys() == box.keys()
+    assert all(torch.equal(inner[name], box[name]) for name in box)
+    assert recipe(start="omniglot").learning_rate < recipe().learning_rate
+
+
+def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
+    with pytest.raises(NotBuiltError, match="build"):
+        _ = TurnedNet().inner
 
 
 def test_kochs_trials_are_320_and_the_same_every_time() -> None:

@@ -1,15 +1,17 @@
 """The convolutional network of Koch, Zemel and Salakhutdinov (2015)."""
 
-from typing import Literal
+from collections import OrderedDict
+from typing import Literal, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from siamesekit._checks import check_choice, check_integer
+from siamesekit._checks import check_choice, check_flag, check_integer
 from siamesekit._types import Shape
 from siamesekit.backbones._large_kernel import LargeKernelConv2d
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.registry import register
 
 __all__ = ["KochNet"]
@@ -36,6 +38,9 @@ class KochNet(Backbone):
         that hardly depend on the image, since most sigmoids start saturated, and training starts
         on a plateau. ``"trainable"`` draws every layer after He et al. (2015), scaled so that its
         outputs vary with the image.
+    batch_norm : bool
+        Normalise before each ReLU and the sigmoid while training; not in the paper. `fold` then
+        turns what was learnt into weights of the paper's network.
 
     Notes
     -----
@@ -55,6 +60,7 @@ class KochNet(Backbone):
         kernels: tuple[int, ...] = (10, 7, 4, 4),
         units: int = 4096,
         init: Literal["trainable", "paper"] = "trainable",
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         for name, values in (("filters", filters), ("kernels", kernels)):
@@ -67,27 +73,78 @@ class KochNet(Backbone):
         self.filters = filters
         self.kernels = kernels
         self.units = units
+        check_flag("batch_norm", batch_norm)
         self.init = init
+        self.batch_norm = batch_norm
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         channels, height, width = check_image_shape(type(self).__name__, input_shape)
-        modules: list[nn.Module] = []
-        for level, (filters, kernel) in enumerate(zip(self.filters, self.kernels, strict=True)):
-            if level:
-                modules.append(nn.MaxPool2d(2))
+        modules: dict[str, nn.Module] = {}
+        for level, (filters, kernel) in enumerate(zip(self.filters, self.kernels, strict=True), 1):
+            if level > 1:
+                modules[f"pool{level - 1}"] = nn.MaxPool2d(2)
                 height, width = height // 2, width // 2
-            modules += [LargeKernelConv2d(channels, filters, kernel), nn.ReLU()]
+            modules[f"conv{level}"] = LargeKernelConv2d(channels, filters, kernel)
+            if self.batch_norm:
+                modules[f"conv{level}_norm"] = nn.BatchNorm2d(filters)
+            modules[f"relu{level}"] = nn.ReLU()
             channels, height, width = filters, height - kernel + 1, width - kernel + 1
             if min(height, width) < 1:
                 raise InvalidDataError(
                     f"KochNet(kernels={self.kernels}) needs larger images; "
                     f"got items of shape {input_shape}."
                 )
-        modules += [nn.Flatten(), nn.Linear(channels * height * width, self.units), nn.Sigmoid()]
-        network = nn.Sequential(*modules)
+        modules["flatten"] = nn.Flatten()
+        modules["dense"] = nn.Linear(channels * height * width, self.units)
+        if self.batch_norm:
+            modules["dense_norm"] = nn.BatchNorm1d(self.units)
+        modules["sigmoid"] = nn.Sigmoid()
+        network = nn.Sequential(OrderedDict(modules))
         initialise = _paper_init if self.init == "paper" else _trainable_init
         network.apply(initialise)
         return network
+
+    @torch.no_grad()
+    def fold(self) -> Self:
+        """Return the same function as a network without batch normalisation, in ``eval()`` mode.
+
+        What a normalisation does outside training is a factor and a summand a unit, which go into
+        the weights and the bias of the layer before it.
+
+        Returns
+        -------
+        KochNet
+            A new one, built, with ``batch_norm=False``.
+
+        Raises
+        ------
+        NotBuiltError
+            If it has no weights yet.
+        """
+        if self.network is None or self.input_shape is None:
+            raise NotBuiltError("KochNet: call build(input_shape) before fold().")
+        parameters = {**self.get_params(deep=False), "batch_norm": False}
+        plain = type(self)(**parameters).build(self.input_shape)
+        assert plain.network is not None
+        own = dict(self.network.named_children())
+        for name, layer in plain.network.named_children():
+            source, norm = own[name], own.get(f"{name}_norm")
+            if isinstance(source, nn.Conv2d | nn.Linear):
+                weight, bias = _folded(source, norm)
+                layer.load_state_dict({"weight": weight, "bias": bias})
+        return plain.eval()
+
+
+def _folded(layer: nn.Conv2d | nn.Linear, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Return weight and bias of a layer that does what `layer` and `norm` do outside training."""
+    assert layer.bias is not None
+    if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d):
+        return layer.weight, layer.bias
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
+    weight = layer.weight * factor.view(-1, *[1] * (layer.weight.ndim - 1))
+    return weight, (layer.bias - norm.running_mean) * factor + norm.bias
 
 
 def _paper_init(module: nn.Module) -> None:

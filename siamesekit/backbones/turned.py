@@ -12,7 +12,7 @@ from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.data import RandomAffine
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.registry import register
 
 __all__ = ["TurnedNet"]
@@ -65,6 +65,15 @@ class TurnedNet(Backbone):
         self.__dict__["backbone"] = backbone
         self.mirrored = mirrored
         self.moved = moved
+
+    @property
+    def inner(self) -> nn.Module:
+        """The network that embeds each view; only once built."""
+        if self.network is None:
+            raise NotBuiltError("TurnedNet: call build(input_shape) first.")
+        network = self.network.inner
+        assert isinstance(network, nn.Module)
+        return network
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         _, height, width = check_image_shape(type(self).__name__, input_shape)

@@ -4,6 +4,7 @@ from torch.nn import functional
 
 from siamesekit.backbones import KochNet
 from siamesekit.backbones._large_kernel import LargeKernelConv2d
+from siamesekit.errors import NotBuiltError
 
 # Spectral (even and odd sides, one chunk of images and several), few inputs, direct.
 SIZES = [(4, 3, 16, 7, 3), (3, 5, 21, 6, 9), (2, 4, 15, 5, 1), (1, 6, 20, 10, 11), (4, 3, 5, 4, 2)]
@@ -57,3 +58,24 @@ def test_weights_are_those_of_an_ordinary_convolution():
     network = KochNet().build((1, 105, 105))
     shapes = [tuple(p.shape) for p in network.parameters() if p.ndim == 4]
     assert shapes == [(64, 1, 10, 10), (128, 64, 7, 7), (128, 128, 4, 4), (256, 128, 4, 4)]
+
+
+def test_folding_batch_normalisation_keeps_the_embeddings():
+    backbone = KochNet(filters=(4, 6, 6, 8), units=10, batch_norm=True).build((1, 65, 65))
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        backbone(torch.rand(6, 1, 65, 65, generator=generator)).sum().backward()
+    with torch.no_grad():
+        for parameter in backbone.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
+    backbone.eval()
+    plain = backbone.fold()
+    x = torch.rand(5, 1, 65, 65, generator=generator)
+    assert not [m for m in plain.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert not plain.batch_norm
+    torch.testing.assert_close(plain(x), backbone(x))
+
+
+def test_a_network_without_weights_cannot_be_folded():
+    with pytest.raises(NotBuiltError, match="build"):
+        KochNet(batch_norm=True).fold()
