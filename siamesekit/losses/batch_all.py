@@ -176,7 +176,7 @@ class _SumOverTriplets(torch.autograd.Function):
         total = distances.new_zeros((), dtype=torch.float64)
         n_active = labels.new_zeros(())
         n_triplets = labels.new_zeros(())
-        gradient = torch.zeros_like(distances) if distances.requires_grad else None
+        gradient = distances.new_zeros(distances.shape) if distances.requires_grad else None
         classes = Classes.of(labels)
         for rows in row_blocks(distances):
             anchors = AnchorRows(distances[rows], classes, start + rows.start)
@@ -184,13 +184,14 @@ class _SumOverTriplets(torch.autograd.Function):
             active = runs.last - runs.first
             weight = -_triplets_of_each_negative(runs)
             total += _charges(anchors.to_positive.double() + margin, active)
-            total += _charges(anchors.distances[runs.row, runs.negative], weight)
+            negative = runs.row * distances.shape[1] + runs.negative
+            total += _charges(anchors.distances.take(negative), weight)
             n_active += active.sum()
             n_triplets += anchors.n_triplets
             if gradient is not None:
-                block = gradient[rows]
-                block[anchors.row, anchors.positive] = active.to(block.dtype)
-                block[runs.row, runs.negative] = weight.to(block.dtype)
+                flat = gradient[rows].view(-1)
+                flat[anchors.place] = active.to(flat.dtype)
+                flat[negative] = weight.to(flat.dtype)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(n_active, n_triplets)
         return total.to(distances.dtype), n_active, n_triplets

@@ -1,7 +1,6 @@
 """Miners that take a run of an anchor's negatives in order of distance."""
 
 from abc import abstractmethod
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -40,45 +39,37 @@ class SortedNegatives(RowMiner[Triplets]):
             # Negated block by block: a matrix of distances would be as large as that of scores.
             distances = -in_float32(scores[rows])
             anchors = AnchorRows(distances, classes, start + rows.start)
-            chosen.append(self._grouped(anchors, self._runs(anchors)))
+            chosen.append(self._picked(anchors, self._runs(anchors)))
         return _triplets(chosen, labels.device)
 
     @abstractmethod
     def _runs(self, anchors: AnchorRows) -> Runs:
         """Return the run of negatives of each positive pair."""
 
-    def _grouped(self, anchors: AnchorRows, runs: Runs) -> "_Grouped":
+    def _picked(self, anchors: AnchorRows, runs: Runs) -> tuple[Tensor, Tensor, Tensor]:
+        """Return anchors, positives and negatives of a block, in few bytes: int32."""
         counts = (runs.last - runs.first).clamp(min=0, max=self.per_pair)
-        pair = torch.repeat_interleave(counts)
         before = counts.cumsum(0) - counts
-        place = torch.arange(len(pair), device=pair.device) + (runs.first - before)[pair]
-        return _Grouped(
-            (anchors.row + anchors.start).int(),
-            anchors.positive.int(),
-            counts.int(),
-            runs.negative[place].int(),
+        pair = torch.repeat_interleave(counts)
+        # index_select takes a quarter of the time that [] does.
+        place = torch.arange(len(pair), device=pair.device)
+        place += (runs.first - before).index_select(0, pair)
+        return (
+            (anchors.row + anchors.start).int().index_select(0, pair),
+            anchors.positive.int().index_select(0, pair),
+            runs.negative.int().index_select(0, place),
         )
 
 
-class _Grouped(NamedTuple):
-    """Triplets in few bytes: positive pairs, how many negatives each has, and these in turn."""
-
-    anchor: Tensor
-    positive: Tensor
-    counts: Tensor
-    negative: Tensor
-
-
-def _triplets(chosen: list[_Grouped], device: torch.device) -> Triplets:
-    """Return the triplets, and empty the list as they are written, for they may be many."""
-    size = sum(len(group.negative) for group in chosen)
-    a, p, n = (torch.empty(size, dtype=torch.int64, device=device) for _ in range(3))
+def _triplets(chosen: list[tuple[Tensor, ...]], device: torch.device) -> Triplets:
+    """Return the triplets of blocks; the list is emptied as they are written, for they are large."""
+    size = sum(len(block[0]) for block in chosen)
+    columns = Triplets(*(torch.empty(size, dtype=torch.int64, device=device) for _ in range(3)))
     end = size
     while chosen:
-        group = chosen.pop()
-        some = slice(end - len(group.negative), end)
-        a[some] = group.anchor.repeat_interleave(group.counts)
-        p[some] = group.positive.repeat_interleave(group.counts)
-        n[some] = group.negative
-        end = some.start
-    return Triplets(a, p, n)
+        block = chosen.pop()
+        start = end - len(block[0])
+        for column, some in zip(columns, block, strict=True):
+            column[start:end] = some
+        end = start
+    return columns
