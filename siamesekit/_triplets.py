@@ -101,7 +101,7 @@ class AnchorRows:
     """
 
     def __init__(self, distances: Tensor, classes: Classes, start: int) -> None:
-        self.distances = distances
+        self.distances = distances.contiguous()
         self.start = start
         place, begin, size = (of_item[start : start + len(distances)] for of_item in classes[1:])
         others = size - 1
@@ -127,6 +127,15 @@ class AnchorRows:
     def without_end(self) -> Tensor:
         """Return infinity for each pair: all negatives are within it, shape (k,)."""
         return torch.full_like(self.to_positive, torch.inf)
+
+    def up_to_next(self) -> Tensor:
+        """Return the nearest negative beyond all positives of the anchor, shape (k,).
+
+        Infinity where there is none.
+        """
+        beyond = self.distances > self._furthest_of_rows(self.up_to_positive())[:, None]
+        beyond.diagonal(self.start).fill_(False)
+        return self.distances.masked_fill(~beyond, torch.inf).amin(1)[self.row]
 
     def active(self, margin: float) -> Tensor:
         """Return the furthest distance with ``d(a, p) - d(a, n) + margin > 0``, shape (k,)."""
@@ -164,11 +173,14 @@ class AnchorRows:
         # The sum is right but for the rounding of what the condition computes.
         return last_that_meets(meets, self.to_positive + margin)
 
+    def _furthest_of_rows(self, bounds: Tensor) -> Tensor:
+        """Return the largest bound of each anchor's pairs, or minus infinity, shape (r,)."""
+        furthest = bounds.new_full((len(self.distances),), -torch.inf)
+        return furthest.scatter_reduce_(0, self.row, bounds, "amax")
+
     def _negatives_within(self, upper: Tensor) -> Tensor:
         """Return places, in flattened `distances`, of negatives within a bound of their anchor."""
-        furthest = self.distances.new_full((len(self.distances),), -torch.inf)
-        furthest.scatter_reduce_(0, self.row, upper, "amax")
-        within = self.distances <= furthest[:, None]
+        within = self.distances <= self._furthest_of_rows(upper)[:, None]
         flat = within.view(-1).index_fill_(0, self.place, False)
         within.diagonal(self.start).fill_(False)
         return _places(flat)

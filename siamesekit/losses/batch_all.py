@@ -44,9 +44,10 @@ class BatchAllTriplets(NamedTuple):
 def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> BatchAllTriplets:
     """Return ``max(0, d(a, p) - d(a, n) + margin)`` over all triplets of a batch.
 
-    The sum over negatives of a positive pair is a prefix sum of the anchor's sorted negatives, and
-    the gradient of each distance is a count of triplets. O(b² log b) time; memory is that of the
-    gradient, b² numbers, beside blocks of anchors.
+    The active negatives of a positive pair are the nearest of its anchor; only those that are
+    active for some pair are sorted. How many a pair has, and how many pairs a negative, is the
+    gradient of their distances and gives the sum. O(b² log b) time; memory is that of the gradient,
+    b² numbers, beside blocks of anchors.
 
     Parameters
     ----------

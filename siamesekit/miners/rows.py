@@ -62,7 +62,7 @@ class RowMiner(Miner, Generic[ChosenT]):
     def join(self, parts: list[ChosenT]) -> ChosenT:
         """Return the choice of a batch from those of its blocks of anchors, at least one.
 
-        The list is emptied, so that parts make room as they are joined.
+        The list is emptied: each column of the parts makes room as soon as it is joined.
         """
         kind = type(parts[0])
         if len(parts) == 1:
@@ -87,9 +87,9 @@ def mine_from_embeddings(
     of the whole matrix, in the same order, as far as the head gives a row the same scores beside
     other rows; a matrix product may round the last bit otherwise.
 
-    Memory is O(block_rows × b): beside the tuples (24 bytes a triplet), 4 bytes a score and what
-    the head needs for a block, a few times that. With 32,768 items, 1,024 rows are 128 MiB of
-    scores, where the matrix has 4 GiB.
+    Memory is O(block_rows × b): beside the tuples, 4 bytes a score and what the head needs for a
+    block, a few times that. With 32,768 items, 1,024 rows are 128 MiB of scores, where the matrix
+    has 4 GiB. The tuples have 24 bytes a triplet, and 32 while the blocks are joined.
 
     Parameters
     ----------

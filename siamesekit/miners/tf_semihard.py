@@ -23,6 +23,6 @@ class TensorFlowSemihard(SortedNegatives):
 
     def _runs(self, anchors: AnchorRows) -> Runs:
         """Return runs of the negatives beyond the positive, or of the last one where none is."""
-        runs = anchors.runs(anchors.up_to_positive(), anchors.without_end())
+        runs = anchors.runs(anchors.up_to_positive(), anchors.up_to_next())
         last_one = torch.maximum(runs.begin, runs.last - 1)
         return runs._replace(first=torch.minimum(runs.first, last_one))

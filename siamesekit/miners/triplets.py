@@ -34,7 +34,8 @@ class SemihardTriplets(SortedNegatives):
     """Triplets whose negative is beyond the positive, within the margin.
 
     ``0 < d(a, n) - d(a, p) <= margin``: FaceNet's rule, with the far edge included, where FaceNet
-    leaves it out.
+    leaves it out. A result has 24 bytes a triplet, of up to b³ / 4: where that is much, `per_pair`
+    bounds it by 24 bytes × `per_pair` for each positive pair.
 
     Parameters
     ----------
