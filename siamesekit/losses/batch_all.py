@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 from siamesekit._checks import check_choice, check_integer, check_number
 from siamesekit._scores import check_scores, in_float32
-from siamesekit._triplets import AnchorRows, anchor_blocks
+from siamesekit._triplets import AnchorRows, Classes, Runs, row_blocks
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidParameterError
 from siamesekit.losses.base import Loss
@@ -44,9 +44,10 @@ class BatchAllTriplets(NamedTuple):
 def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> BatchAllTriplets:
     """Return ``max(0, d(a, p) - d(a, n) + margin)`` over all triplets of a batch.
 
-    The sum over negatives of a positive pair is a prefix sum of the anchor's sorted negatives, and
-    the gradient of each distance is a count of triplets. O(b² log b) time; memory is that of the
-    gradient, b² numbers, beside blocks of anchors.
+    The active negatives of a positive pair are the nearest of its anchor; only those that are
+    active for some pair are sorted. How many a pair has, and how many pairs a negative, is the
+    gradient of their distances and gives the sum. O(b² log b) time; memory is that of the gradient,
+    b² numbers, beside blocks of anchors.
 
     Parameters
     ----------
@@ -176,19 +177,22 @@ class _SumOverTriplets(torch.autograd.Function):
         total = distances.new_zeros((), dtype=torch.float64)
         n_active = labels.new_zeros(())
         n_triplets = labels.new_zeros(())
-        gradient = torch.empty_like(distances) if distances.requires_grad else None
-        for rows in anchor_blocks(distances, labels, start, ordered=False):
-            first = rows.start - start
-            block = distances[first : first + len(rows.negatives)]
-            active = rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0)
-            weight = _triplets_of_each_distance(rows, active, block, labels)
-            # A distance that no active triplet uses may be infinite.
-            charged = torch.where(weight == 0, 0.0, block).double() * weight
-            total += charged.sum() + active.sum().double() * margin
+        gradient = distances.new_zeros(distances.shape) if distances.requires_grad else None
+        classes = Classes.of(labels)
+        for rows in row_blocks(distances):
+            anchors = AnchorRows(distances[rows], classes, start + rows.start)
+            runs = anchors.runs(None, anchors.active(margin))
+            active = runs.last - runs.first
+            weight = -_triplets_of_each_negative(runs)
+            total += _charges(anchors.to_positive.double() + margin, active)
+            negative = runs.row * distances.shape[1] + runs.negative
+            total += _charges(anchors.distances.take(negative), weight)
             n_active += active.sum()
-            n_triplets += (rows.n_positives * rows.n_negatives).sum()
+            n_triplets += anchors.n_triplets
             if gradient is not None:
-                gradient[first : first + len(rows.negatives)] = weight
+                flat = gradient[rows].view(-1)
+                flat[anchors.place] = active.to(flat.dtype)
+                flat[negative] = weight.to(flat.dtype)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(n_active, n_triplets)
         return total.to(distances.dtype), n_active, n_triplets
@@ -199,33 +203,14 @@ class _SumOverTriplets(torch.autograd.Function):
         return outputs[0] * gradient, None, None, None
 
 
-def _triplets_of_each_distance(
-    rows: AnchorRows, active: Tensor, distances: Tensor, labels: Tensor
-) -> Tensor:
-    """Return how often each distance counts: plus as a positive's, minus as a negative's.
+def _triplets_of_each_negative(runs: Runs) -> Tensor:
+    """Return in how many runs each negative is, int64, shape (m,)."""
+    size = len(runs.row) + 1
+    begun = torch.bincount(runs.first, minlength=size).cumsum(0)
+    ended = torch.bincount(runs.last, minlength=size).cumsum(0)
+    return (begun - ended)[:-1]
 
-    Parameters
-    ----------
-    rows : AnchorRows
-    active : Tensor of int64, shape (k,)
-        How many negatives of each positive pair are active: the nearest so many.
-    distances : Tensor of float, shape (r, b)
-        Of the block.
-    labels : Tensor of int64, shape (b,)
 
-    Returns
-    -------
-    Tensor of the type of `distances`, shape (r, b)
-    """
-    # A negative is active for a pair where it is no further than the last active one of the pair.
-    n_positives = rows.n_positives
-    furthest = distances.new_full((len(distances), int(n_positives.max())), -torch.inf)
-    place = torch.arange(len(rows.row), device=distances.device)
-    place -= (n_positives.cumsum(0) - n_positives)[rows.row]
-    last = rows.negatives[rows.row, (active - 1).clamp(min=0)]
-    furthest[rows.row, place] = last.masked_fill(active == 0, -torch.inf)
-    nearer = torch.searchsorted(furthest.sort(dim=1).values, distances, out_int32=True)
-    weight = (nearer - furthest.shape[1]).to(distances.dtype)
-    weight.masked_fill_(labels[rows.start : rows.start + len(distances), None] == labels, 0)
-    weight[rows.row, rows.positive] = active.to(weight.dtype)
-    return weight
+def _charges(distances: Tensor, times: Tensor) -> Tensor:
+    """Return the sum of distances, each so many times; one that counts 0 times may be infinite."""
+    return (distances.double() * times).masked_fill_(times == 0, 0).sum()

@@ -6,13 +6,13 @@ from torch import Tensor
 __all__ = ["hardest"]
 
 
-def hardest(distances: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def hardest(scores: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return of each anchor its furthest positive, whether it has one, and so its negative.
 
     Parameters
     ----------
-    distances : Tensor of float, shape (r, b)
-        From the anchors ``start .. start + r - 1`` to every item.
+    scores : Tensor of float, shape (r, b)
+        Of the anchors ``start .. start + r - 1`` and every item.
     labels : Tensor of int64, shape (b,)
     start : int
 
@@ -20,13 +20,13 @@ def hardest(distances: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tens
     -------
     Tensors of int64, bool, int64 and bool, all of shape (r,)
     """
-    same = labels[start : start + len(distances), None] == labels[None, :]
+    same = labels[start : start + len(scores), None] == labels[None, :]
     is_negative = ~same
-    rows = torch.arange(len(distances), device=distances.device)
+    rows = torch.arange(len(scores), device=scores.device)
     same[rows, rows + start] = False
     if len(labels) == 0:
         none, no = labels.new_empty(0), same.new_empty(0)
         return none, no, none, no
-    positive = distances.masked_fill(~same, -torch.inf).argmax(1)
-    negative = distances.masked_fill(~is_negative, torch.inf).argmin(1)
+    positive = scores.masked_fill(~same, torch.inf).argmin(1)
+    negative = scores.masked_fill(~is_negative, -torch.inf).argmax(1)
     return positive, same.any(1), negative, is_negative.any(1)

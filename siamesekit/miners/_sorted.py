@@ -1,20 +1,25 @@
 """Miners that take a run of an anchor's negatives in order of distance."""
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from siamesekit._checks import check_integer
-from siamesekit._triplets import AnchorRows, anchor_blocks
+from siamesekit._scores import in_float32
+from siamesekit._triplets import AnchorRows, Classes, Runs, row_blocks
 from siamesekit._types import Triplets
 from siamesekit.miners.rows import RowMiner
 
-__all__ = ["SortedNegatives", "up_to_margin", "up_to_positive"]
+__all__ = ["SortedNegatives"]
 
 
 class SortedNegatives(RowMiner[Triplets]):
     """Chooses, for each positive pair, a run of the anchor's sorted negatives.
+
+    The triplets have 24 bytes each. Whatever else choosing them takes is 4 bytes a triplet, freed
+    as the result is written, 12 bytes a positive pair, and a few MiB for a block of anchors.
 
     Parameters
     ----------
@@ -27,29 +32,58 @@ class SortedNegatives(RowMiner[Triplets]):
             check_integer("per_pair", per_pair, low=1)
         self.per_pair = per_pair
 
-    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Triplets:
+    def choose(self, scores: Tensor, labels: Tensor, start: int) -> Triplets:
         """Return the triplets grouped by anchor, nearest negatives of a pair first.
 
         See `RowMiner.choose`.
         """
-        chosen = [Triplets.empty(distances.device)]
-        for rows in anchor_blocks(distances, labels, start):
-            first, last = self._run(rows)
-            if self.per_pair is not None:
-                last = torch.minimum(last, first + self.per_pair)
-            chosen.append(Triplets(*rows.pick(first, last)))
-        return self.join(chosen)
+        classes = Classes.of(labels)
+        chosen = []
+        for rows in row_blocks(scores):
+            # Negated block by block: a matrix of distances would be as large as that of scores.
+            distances = -in_float32(scores[rows])
+            anchors = AnchorRows(distances, classes, start + rows.start)
+            chosen.append(self._grouped(anchors, self._runs(anchors)))
+        return _triplets(chosen, labels.device)
 
     @abstractmethod
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        """Return the first place, and the place after the last, of each positive pair."""
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        """Return the run of negatives of each positive pair."""
+
+    def _grouped(self, anchors: AnchorRows, runs: Runs) -> "_Grouped":
+        counts = (runs.last - runs.first).clamp(min=0, max=self.per_pair)
+        before = counts.cumsum(0) - counts
+        # index_select takes a quarter of the time that [] does.
+        shift = (runs.first - before).index_select(0, torch.repeat_interleave(counts))
+        place = shift.add_(torch.arange(len(shift), device=shift.device))
+        return _Grouped(
+            (anchors.row + anchors.start).int(),
+            anchors.positive.int(),
+            counts.int(),
+            runs.negative.int().index_select(0, place),
+        )
 
 
-def up_to_positive(rows: AnchorRows) -> Tensor:
-    """Return, for each positive pair, how many negatives are no further than the positive."""
-    return rows.count(lambda d_an, d_ap: d_an - d_ap <= 0)
+class _Grouped(NamedTuple):
+    """Triplets of a block in few bytes, int32: of each positive pair, and the negatives of all."""
+
+    anchor: Tensor
+    positive: Tensor
+    counts: Tensor
+    negative: Tensor
 
 
-def up_to_margin(rows: AnchorRows, margin: float) -> Tensor:
-    """Return, for each positive pair, how many negatives are within the margin beyond it."""
-    return rows.count(lambda d_an, d_ap: d_an - d_ap <= margin)
+def _triplets(chosen: list[_Grouped], device: torch.device) -> Triplets:
+    """Return the triplets of blocks; the list is emptied as they are written, to make room."""
+    size = sum(len(block.negative) for block in chosen)
+    a, p, n = (torch.empty(size, dtype=torch.int64, device=device) for _ in range(3))
+    end = size
+    while chosen:
+        block = chosen.pop()
+        some = slice(end - len(block.negative), end)
+        pair = torch.repeat_interleave(block.counts)
+        a[some] = block.anchor.index_select(0, pair)
+        p[some] = block.positive.index_select(0, pair)
+        n[some] = block.negative
+        end = some.start
+    return Triplets(a, p, n)

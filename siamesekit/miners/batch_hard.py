@@ -22,8 +22,8 @@ class BatchHard(RowMiner[Triplets]):
        re-identification", arXiv 1703.07737, 2017, eq. 5.
     """
 
-    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Triplets:
+    def choose(self, scores: Tensor, labels: Tensor, start: int) -> Triplets:
         """Return at most r triplets; see `RowMiner.choose`."""
-        positive, has_positive, negative, has_negative = hardest(distances, labels, start)
+        positive, has_positive, negative, has_negative = hardest(scores, labels, start)
         rows = (has_positive & has_negative).nonzero().squeeze(1)
         return Triplets(rows + start, positive[rows], negative[rows])

@@ -1,7 +1,5 @@
 """Pairs: all of them, or the hardest."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -21,15 +19,15 @@ class HardPairs(RowMiner[Pairs]):
     A pair that is hardest from both of its ends is chosen once.
     """
 
-    def choose(self, distances: Tensor, labels: Tensor, start: int) -> Pairs:
+    def choose(self, scores: Tensor, labels: Tensor, start: int) -> Pairs:
         """Return at most 2r pairs, with ``i < j``; see `RowMiner.choose`."""
-        positive, has_positive, negative, has_negative = hardest(distances, labels, start)
-        items = torch.arange(start, start + len(distances), device=labels.device)
+        positive, has_positive, negative, has_negative = hardest(scores, labels, start)
+        items = torch.arange(start, start + len(scores), device=labels.device)
         i = torch.cat([items[has_positive], items[has_negative]])
         j = torch.cat([positive[has_positive], negative[has_negative]])
         return Pairs(torch.minimum(i, j), torch.maximum(i, j))
 
-    def join(self, parts: Sequence[Pairs]) -> Pairs:
+    def join(self, parts: list[Pairs]) -> Pairs:
         """Return the pairs of all blocks, each once, in ascending order."""
         every = super().join(parts)
         return Pairs(*torch.unique(torch.stack(every), dim=1))

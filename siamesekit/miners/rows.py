@@ -1,17 +1,16 @@
 """What every miner is whose choice for an anchor needs only that anchor's row of scores."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from siamesekit._checks import check_integer
-from siamesekit._scores import in_float32
+from siamesekit._scores import check_scores
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import InvalidDataError, InvalidParameterError
-from siamesekit.miners._inputs import as_distances
 from siamesekit.miners.base import Miner
 
 __all__ = ["RowMiner", "mine_from_embeddings"]
@@ -44,25 +43,33 @@ class RowMiner(Miner, Generic[ChosenT]):
         InvalidDataError
             Unless `inputs` is (b, b) of float and `labels` is (b,).
         """
-        return self.join([self.choose(as_distances(inputs, labels), labels, 0)])
+        check_scores(inputs, labels)
+        return self.join([self.choose(inputs.detach(), labels, 0)])
 
     @abstractmethod
-    def choose(self, distances: Tensor, labels: Tensor, start: int) -> ChosenT:
+    def choose(self, scores: Tensor, labels: Tensor, start: int) -> ChosenT:
         """Return the tuples of the anchors ``start .. start + r - 1``.
 
         Parameters
         ----------
-        distances : Tensor of float32 or float64, shape (r, b)
-            From each of these anchors to every item.
+        scores : Tensor of float, shape (r, b)
+            Of each of these anchors and every item, without a graph.
         labels : Tensor of int64, shape (b,)
         start : int
             Position of the first anchor in the batch.
         """
 
-    def join(self, parts: Sequence[ChosenT]) -> ChosenT:
-        """Return the choice of a batch from those of its blocks of anchors, at least one."""
-        columns = (torch.cat(column) for column in zip(*parts, strict=True))
-        return type(parts[0])(*columns)
+    def join(self, parts: list[ChosenT]) -> ChosenT:
+        """Return the choice of a batch from those of its blocks of anchors, at least one.
+
+        The list is emptied: each column of the parts makes room as soon as it is joined.
+        """
+        kind = type(parts[0])
+        if len(parts) == 1:
+            return parts.pop()
+        columns = [list(column) for column in zip(*parts, strict=True)]
+        parts.clear()
+        return kind(*(torch.cat(columns.pop(0)) for _ in kind._fields))
 
 
 @torch.no_grad()
@@ -80,9 +87,9 @@ def mine_from_embeddings(
     of the whole matrix, in the same order, as far as the head gives a row the same scores beside
     other rows; a matrix product may round the last bit otherwise.
 
-    Memory is O(block_rows × b): beside the tuples (24 bytes a triplet), 4 bytes a score and what
-    the head needs for a block, a few times that. With 32,768 items, 1,024 rows are 128 MiB of
-    scores, where the matrix has 4 GiB.
+    Memory is O(block_rows × b): beside the tuples, 4 bytes a score and what the head needs for a
+    block, a few times that. With 32,768 items, 1,024 rows are 128 MiB of scores, where the matrix
+    has 4 GiB. The tuples have 24 bytes a triplet, and 32 while the blocks are joined.
 
     Parameters
     ----------
@@ -126,7 +133,7 @@ def mine_from_embeddings(
                 f"head must give float scores of shape ({len(rows)}, {len(labels)}); "
                 f"got {scores.dtype} of shape {tuple(scores.shape)}."
             )
-        parts.append(miner.choose(-in_float32(scores), labels, start))
+        parts.append(miner.choose(scores, labels, start))
     return miner.join(parts)
 
 

@@ -1,10 +1,9 @@
 """TensorFlow's semi-hard rule, for parity with what was trained by it."""
 
 import torch
-from torch import Tensor
 
-from siamesekit._triplets import AnchorRows
-from siamesekit.miners._sorted import SortedNegatives, up_to_positive
+from siamesekit._triplets import AnchorRows, Runs
+from siamesekit.miners._sorted import SortedNegatives
 from siamesekit.registry import register
 
 __all__ = ["TensorFlowSemihard"]
@@ -22,8 +21,8 @@ class TensorFlowSemihard(SortedNegatives):
     def __init__(self) -> None:
         super().__init__(per_pair=1)
 
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        """Return the one place of each positive pair; none where its anchor has no negative."""
-        available = rows.n_negatives[rows.row]
-        place = torch.minimum(up_to_positive(rows), available - 1).clamp(min=0)
-        return place, available
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        """Return runs of the negatives beyond the positive, or of the last one where none is."""
+        runs = anchors.runs(anchors.up_to_positive(), anchors.up_to_next())
+        last_one = torch.maximum(runs.begin, runs.last - 1)
+        return runs._replace(first=torch.minimum(runs.first, last_one))

@@ -1,11 +1,8 @@
 """Easy, semi-hard and hard triplets, and all of them."""
 
-import torch
-from torch import Tensor
-
 from siamesekit._checks import check_number
-from siamesekit._triplets import AnchorRows
-from siamesekit.miners._sorted import SortedNegatives, up_to_margin, up_to_positive
+from siamesekit._triplets import AnchorRows, Runs
+from siamesekit.miners._sorted import SortedNegatives
 from siamesekit.registry import register
 
 __all__ = ["AllTriplets", "EasyTriplets", "HardTriplets", "SemihardTriplets"]
@@ -28,8 +25,8 @@ class EasyTriplets(SortedNegatives):
         check_number("margin", margin, low=0.0)
         self.margin = margin
 
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return up_to_margin(rows, self.margin), rows.n_negatives[rows.row]
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        return anchors.runs(anchors.up_to_margin(self.margin), anchors.without_end())
 
 
 @register("miners", "semihard")
@@ -37,7 +34,8 @@ class SemihardTriplets(SortedNegatives):
     """Triplets whose negative is beyond the positive, within the margin.
 
     ``0 < d(a, n) - d(a, p) <= margin``: FaceNet's rule, with the far edge included, where FaceNet
-    leaves it out.
+    leaves it out. A result has 24 bytes a triplet, of up to b³ / 4: where that is much, `per_pair`
+    bounds it by 24 bytes × `per_pair` for each positive pair.
 
     Parameters
     ----------
@@ -57,8 +55,8 @@ class SemihardTriplets(SortedNegatives):
         check_number("margin", margin, low=0.0)
         self.margin = margin
 
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return up_to_positive(rows), up_to_margin(rows, self.margin)
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        return anchors.runs(anchors.up_to_positive(), anchors.up_to_margin(self.margin))
 
 
 @register("miners", "hard")
@@ -74,8 +72,8 @@ class HardTriplets(SortedNegatives):
     def __init__(self, per_pair: int | None = None) -> None:
         super().__init__(per_pair)
 
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(rows.row), up_to_positive(rows)
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        return anchors.runs(None, anchors.up_to_positive())
 
 
 @register("miners", "all-triplets")
@@ -91,5 +89,5 @@ class AllTriplets(SortedNegatives):
     def __init__(self, per_pair: int | None = None) -> None:
         super().__init__(per_pair)
 
-    def _run(self, rows: AnchorRows) -> tuple[Tensor, Tensor]:
-        return torch.zeros_like(rows.row), rows.n_negatives[rows.row]
+    def _runs(self, anchors: AnchorRows) -> Runs:
+        return anchors.runs(None, anchors.without_end())

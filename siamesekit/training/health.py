@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from siamesekit._triplets import anchor_blocks
+from siamesekit._triplets import AnchorRows, Classes, row_blocks
 from siamesekit._types import Pairs, Triplets
 from siamesekit.training.line import Charge
 
@@ -70,9 +70,12 @@ def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Te
         a, p, n = charge.tuples
         return (distances[a, p] - distances[a, n] + margin > 0).float().mean()
     active, total = charge.labels.new_zeros(()), charge.labels.new_zeros(())
-    for rows in anchor_blocks(distances, charge.labels, ordered=False):
-        active += rows.count(lambda d_an, d_ap: d_ap - d_an + margin > 0).sum()
-        total += (rows.n_positives * rows.n_negatives).sum()
+    classes = Classes.of(charge.labels)
+    for rows in row_blocks(distances):
+        anchors = AnchorRows(distances[rows], classes, rows.start)
+        runs = anchors.runs(None, anchors.active(margin))
+        active += (runs.last - runs.first).sum()
+        total += anchors.n_triplets
     return active / total
 
 
