@@ -129,6 +129,7 @@ def main() -> None:
     plots.plot_embeddings(vectors.cpu()[few], test.y[few], options.out / "after.png")
     report = {
         "recipe": options.backbone,
+        "averaging": options.averaging,
         "protocol": "nearest of 60,000 training images for each of 10,000 test images",
         "selection": "none: the epochs are those of the recipe",
         "environment": environment(),
@@ -145,6 +146,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("mnist"), help="folder for results")
     parser.add_argument("--backbone", choices=tuple(RECIPES), default="mlp")
     parser.add_argument("--epochs", type=int, help="default: those of the recipe")
+    parser.add_argument(
+        "--averaging",
+        type=float,
+        metavar="DECAY",
+        help="score a moving average of the weights, .999 say; the original scores the last ones",
+    )
     parser.add_argument("--seeds", type=int, help="how many runs; default: 3 for mlp, 1 for conv")
     parser.add_argument(
         "--hold-out", type=int, default=5000, help="images of the run that validates; 0: none"
@@ -184,7 +191,11 @@ def fit(
 ) -> tuple[TrainingLine, History]:
     """Train on all of `training`; a run of that name goes on where it was stopped."""
     recipe = RECIPES[options.backbone]()
-    plan = replace(recipe.plan, max_epochs=options.epochs or recipe.plan.max_epochs)
+    plan = replace(
+        recipe.plan,
+        max_epochs=options.epochs or recipe.plan.max_epochs,
+        averaging=options.averaging or recipe.plan.averaging,
+    )
     device = resolve_device(options.device)
     # Weights are drawn in a stream of their own; the global generator is left as it was.
     with torch.random.fork_rng():
