@@ -8,6 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from siamesekit.plots import plot_history
+from siamesekit.training import History
+
 PAGE = Path(__file__).with_name("results.md")
 FOLDER = Path(__file__).with_name("results")
 COMMAND = "python docs/build_results.py"
@@ -56,6 +59,7 @@ def _section(report: dict[str, Any]) -> list[str]:
         f"({machine['threads']} threads), torch {machine['torch']}.",
     ]
     lines += [f"\n{note}" for note in report.get("notes", [])]
+    lines += ["", f"![Training of {report['name']}, seed 0](results/{report['name']}.png)"]
     lines += [
         "",
         "| task | siamesekit | seeds | episodes | trials | chance | reported elsewhere |",
@@ -72,5 +76,13 @@ def _section(report: dict[str, Any]) -> list[str]:
     return [*lines, "", "Protocols: " + ". ".join(sorted(protocols)) + "."]
 
 
+def draw_curves() -> None:
+    """Draw the training of the first seed of each report, beside its file."""
+    for path in FOLDER.glob("*.json"):
+        history = json.loads(path.read_text())["runs"][0]["history"]
+        plot_history(History(history), path.with_suffix(".png"))
+
+
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    draw_curves()
