@@ -52,6 +52,7 @@ Task = Callable[[SiameseClassifier, Embed, Options, int], list[Result]]
 N_PAIRS = 10_000
 N_EPISODES = 1000
 N_DIGITS = 2000
+TURNS = 4
 # The first 1,200 characters, background before evaluation, train and validate in Vinyals' split.
 VINYALS_TRAINING = 1200
 
@@ -236,6 +237,26 @@ def lake(classifier: SiameseClassifier, embed: Embed, options: Options, seed: in
     return [runs_accuracy(embedded, classifier.head_, name="Lake's 400 trials")]
 
 
+def lake_in_turns(
+    classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
+) -> list[Result]:
+    """Return the figure of scores averaged over the eight turns of both images."""
+
+    def side_by_side(images: np.ndarray) -> Tensor:
+        sides = (images, images[..., ::-1])
+        turns = [np.rot90(side, turn, axes=(-2, -1)) for side in sides for turn in range(TURNS)]
+        return torch.cat([embed(np.ascontiguousarray(turned)) for turned in turns], dim=1)
+
+    def mean_score(a: Tensor, b: Tensor) -> Tensor:
+        views = zip(a.chunk(2 * TURNS, 1), b.chunk(2 * TURNS, 1), strict=True)
+        return sum(classifier.head_(x, y) for x, y in views) / (2 * TURNS)
+
+    runs = load_omniglot_runs(options.root)
+    embedded = [(side_by_side(run.support), side_by_side(run.query), run.answers) for run in runs]
+    with torch.inference_mode():
+        return [runs_accuracy(embedded, mean_score, name="Lake's 400 trials, mean of 8 turns")]
+
+
 def evaluation_alphabets(
     classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
 ) -> list[Result]:
@@ -390,7 +411,7 @@ EXPERIMENTS = {
         background,
         f"{THIRTY}, in turns and mirror images; 320 trials on 10 others choose the epoch",
         105,
-        (lake, verification),
+        (lake, lake_in_turns, verification),
         turned=True,
         validated=True,
     ),
