@@ -52,7 +52,8 @@ Task = Callable[[SiameseClassifier, Embed, Options, int], list[Result]]
 N_PAIRS = 10_000
 N_EPISODES = 1000
 N_DIGITS = 2000
-TURNS = 4
+# Quarter turns of an image and of its mirror image.
+TURNS = 8
 # The first 1,200 characters, background before evaluation, train and validate in Vinyals' split.
 VINYALS_TRAINING = 1200
 
@@ -243,13 +244,12 @@ def lake_in_turns(
     """Return the figure of scores averaged over the eight turns of both images."""
 
     def side_by_side(images: np.ndarray) -> Tensor:
-        sides = (images, images[..., ::-1])
-        turns = [np.rot90(side, turn, axes=(-2, -1)) for side in sides for turn in range(TURNS)]
-        return torch.cat([embed(np.ascontiguousarray(turned)) for turned in turns], dim=1)
+        turned = with_turns(ImageSet(images, np.arange(len(images))), mirrored=True)
+        return torch.cat(embed(turned.X).chunk(TURNS), dim=1)
 
     def mean_score(a: Tensor, b: Tensor) -> Tensor:
-        views = zip(a.chunk(2 * TURNS, 1), b.chunk(2 * TURNS, 1), strict=True)
-        return sum(classifier.head_(x, y) for x, y in views) / (2 * TURNS)
+        views = zip(a.chunk(TURNS, 1), b.chunk(TURNS, 1), strict=True)
+        return sum(classifier.head_(x, y) for x, y in views) / TURNS
 
     runs = load_omniglot_runs(options.root)
     embedded = [(side_by_side(run.support), side_by_side(run.query), run.answers) for run in runs]

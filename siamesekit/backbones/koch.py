@@ -70,10 +70,10 @@ class KochNet(Backbone):
                 check_integer(name, value, low=1)
         check_integer("units", units, low=1)
         check_choice("init", init, ("trainable", "paper"))
+        check_flag("batch_norm", batch_norm)
         self.filters = filters
         self.kernels = kernels
         self.units = units
-        check_flag("batch_norm", batch_norm)
         self.init = init
         self.batch_norm = batch_norm
 
