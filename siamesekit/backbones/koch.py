@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from siamesekit._checks import check_choice, check_flag, check_integer
 from siamesekit._types import Shape
@@ -40,7 +41,8 @@ class KochNet(Backbone):
         outputs vary with the image.
     batch_norm : bool
         Normalise before each ReLU and the sigmoid while training; not in the paper. `fold` then
-        turns what was learnt into weights of the paper's network.
+        turns what was learnt into weights of the paper's network. Maps are normalised after
+        pooling, by a factor that is above 0 and so leaves the maximum where it is.
 
     Notes
     -----
@@ -81,14 +83,15 @@ class KochNet(Backbone):
         channels, height, width = check_image_shape(type(self).__name__, input_shape)
         modules: dict[str, nn.Module] = {}
         for level, (filters, kernel) in enumerate(zip(self.filters, self.kernels, strict=True), 1):
-            if level > 1:
-                modules[f"pool{level - 1}"] = nn.MaxPool2d(2)
-                height, width = height // 2, width // 2
             modules[f"conv{level}"] = LargeKernelConv2d(channels, filters, kernel)
-            if self.batch_norm:
-                modules[f"conv{level}_norm"] = nn.BatchNorm2d(filters)
-            modules[f"relu{level}"] = nn.ReLU()
             channels, height, width = filters, height - kernel + 1, width - kernel + 1
+            if level < len(self.filters):
+                # Before the ReLU, which leaves the maximum in place and then has less to do.
+                modules[f"pool{level}"] = nn.MaxPool2d(2)
+                height, width = height // 2, width // 2
+            if self.batch_norm:
+                modules[f"conv{level}_norm"] = _norm_of_maps(filters)
+            modules[f"relu{level}"] = nn.ReLU(inplace=True)
             if min(height, width) < 1:
                 raise InvalidDataError(
                     f"KochNet(kernels={self.kernels}) needs larger images; "
@@ -135,16 +138,22 @@ class KochNet(Backbone):
         return plain.eval()
 
 
-def _folded(layer: nn.Conv2d | nn.Linear, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+def _folded(layer: nn.Conv2d | nn.Linear, norm: nn.Module | None) -> tuple[Tensor, Tensor | None]:
     """Return weight and bias of a layer that does what `layer` and `norm` do outside training."""
-    assert layer.bias is not None
     if not isinstance(norm, nn.BatchNorm2d | nn.BatchNorm1d):
         return layer.weight, layer.bias
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-    weight = layer.weight * factor.view(-1, *[1] * (layer.weight.ndim - 1))
-    return weight, (layer.bias - norm.running_mean) * factor + norm.bias
+    fuse = fuse_conv_bn_weights if isinstance(layer, nn.Conv2d) else fuse_linear_bn_weights
+    statistics = norm.running_mean, norm.running_var, norm.eps
+    return fuse(layer.weight, layer.bias, *statistics, norm.weight, norm.bias)
+
+
+def _norm_of_maps(filters: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(filters)
+    # Stays 1: the next layer can scale, and a factor below 0 would turn the maximum into another.
+    norm.weight.requires_grad_(False)
+    return norm
 
 
 def _paper_init(module: nn.Module) -> None:
