@@ -56,7 +56,7 @@ class LargeKernelConv2d(nn.Conv2d):
         assert self.bias is not None
         tiling = self._tiling(*input.shape[2:])
         if tiling is not None:
-            return spectral_conv2d(input, self.weight, tiling) + self.bias[:, None, None]
+            return spectral_conv2d(input, self.weight, self.bias, tiling)
         if self.weight[0].numel() <= _FEW and not input.requires_grad:
             maps: Tensor = _FewInputs.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return maps

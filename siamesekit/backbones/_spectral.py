@@ -97,39 +97,43 @@ def cheapest_tiling(height: int, width: int, side: int, channels: int, out: int)
     return min(tilings, key=lambda tiling: tiling.multiplications(channels, out))
 
 
-def spectral_conv2d(x: Tensor, weight: Tensor, tiling: Tiling) -> Tensor:
-    """Return the valid cross-correlation of images and kernels, with its gradients.
+def spectral_conv2d(x: Tensor, weight: Tensor, bias: Tensor, tiling: Tiling) -> Tensor:
+    """Return the valid cross-correlation of images and kernels plus a bias, with its gradients.
 
     Parameters
     ----------
     x : Tensor of float, shape (b, channels, height, width)
     weight : Tensor of float, shape (out, channels, side, side)
+    bias : Tensor of float, shape (out,)
     tiling : Tiling
 
     Returns
     -------
     Tensor of float, shape (b, out, height - side + 1, width - side + 1), channels last
     """
-    maps: Tensor = _SpectralConv2d.apply(x, weight, tiling)  # type: ignore[no-untyped-call]
+    maps: Tensor = _SpectralConv2d.apply(x, weight, bias, tiling)  # type: ignore[no-untyped-call]
     return maps
 
 
 class _SpectralConv2d(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, tiling: Tiling) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, tiling: Tiling) -> Tensor:
         out, channels, side, _ = weight.shape
         taps = weight.permute(2, 3, 1, 0).reshape(side * side, channels * out)
         kernels = _kernel_spectra(taps, tiling, channels, out)
         images = _spectra(x.permute(0, 2, 3, 1), tiling, *tiling.period)
         ctx.save_for_backward(images, kernels)
         ctx.tiling = tiling
+        products = torch.bmm(images, kernels)
+        # A constant is a term of frequency 0 alone.
+        products[0, :, :out] += bias * math.prod(tiling.period)
         maps = x.new_empty(len(x), x.shape[2] - side + 1, x.shape[3] - side + 1, out)
-        _write_images(maps, torch.bmm(images, kernels), tiling, tiling.rows, tiling.columns)
+        _write_images(maps, products, tiling, tiling.rows, tiling.columns)
         return maps.permute(0, 3, 1, 2)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         images, kernels = ctx.saved_tensors
         tiling: Tiling = ctx.tiling
         channels, out = kernels.shape[1] // 2, kernels.shape[2] // 2
@@ -148,7 +152,8 @@ class _SpectralConv2d(Function):
         share = share[:, None] / math.prod(tiling.period)
         taps = (cos * share).T @ real - (sin * share).T @ imaginary
         side = tiling.side
-        return of_x, taps.view(side, side, channels, out).permute(3, 2, 0, 1), None
+        of_weight = taps.view(side, side, channels, out).permute(3, 2, 0, 1)
+        return of_x, of_weight, grads[0, :, :out].sum(0), None
 
 
 def _kernel_spectra(taps: Tensor, tiling: Tiling, channels: int, out: int) -> Tensor:

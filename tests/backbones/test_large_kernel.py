@@ -38,9 +38,9 @@ def test_however_tiled_spectra_give_the_direct_convolution_and_its_gradients(dow
     x = torch.randn(5, 3, 10, 16, generator=generator, dtype=torch.float64)
     grad = torch.randn(5, 4, 6, 12, generator=generator, dtype=torch.float64)
     tiling = Tiling(10, 16, 5, down, across)
-    bias = layer.bias[:, None, None]
-    ours = gradients(layer, x, grad, lambda y: spectral_conv2d(y, layer.weight, tiling) + bias)
-    direct = gradients(layer, x, grad, lambda y: functional.conv2d(y, layer.weight, layer.bias))
+    weights = layer.weight, layer.bias
+    ours = gradients(layer, x, grad, lambda y: spectral_conv2d(y, *weights, tiling))
+    direct = gradients(layer, x, grad, lambda y: functional.conv2d(y, *weights))
     torch.testing.assert_close(ours, direct)
 
 
