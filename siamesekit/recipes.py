@@ -11,7 +11,7 @@ from torch import nn, optim
 from torch.optim.lr_scheduler import LambdaLR
 
 from siamesekit._checks import check_integer
-from siamesekit.backbones import KochNet, ResidualNet, TurnedNet
+from siamesekit.backbones import Backbone, KochNet, ResidualNet, TurnedNet, WhitenedNet
 from siamesekit.data import ImageSet, RandomAffine
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators import SiameseClassifier
@@ -47,7 +47,8 @@ def omniglot_best(
     A small residual network, trained on episodes of 20 characters of one alphabet, supports by one
     drawer and queries by another, moved by affine maps. To be fitted on ``with_turns(images,
     mirrored=True)``, so that a turned character is a class of its own; embeddings then see an
-    image in all its turns. An epoch shows 97 · 200 images, as many as the background set has.
+    image in all its turns, whitened by the covariance within classes. An epoch shows 97 · 200
+    images, as many as the background set has.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def omniglot_best(
     """
     network = ResidualNet(widths=widths) if start is None else _network_in_the_box(start)
     return SiameseClassifier(
-        backbone=TurnedNet(network, mirrored=True, moved=moved),
+        backbone=TurnedNet(WhitenedNet(network), mirrored=True, moved=moved),
         head="cosine",
         loss=EpisodicLoss(way=_WAY),
         sampler=EpisodeSampler(way=_WAY, within=1.0, episodes=5, aligned=True, n_batches=97),
@@ -329,12 +330,10 @@ class KochSchedule(LambdaLR):
             group["momentum"] = 0.5 + (final - 0.5) * done
 
 
-def _network_in_the_box(name: str) -> ResidualNet:
+def _network_in_the_box(name: str) -> Backbone:
     turned = SiameseClassifier.from_pretrained(name).backbone_
     assert isinstance(turned, TurnedNet)
-    network = turned.inner
-    assert isinstance(network, ResidualNet)
-    return network
+    return turned.inner
 
 
 def _six(name: str, values: float | Sequence[float]) -> list[float]:

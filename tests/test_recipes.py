@@ -17,11 +17,11 @@ FEW_PAIRS = {"sampler__n_pairs": 8, "sampler__batch_size": 4}
 SMALL = {
     "omniglot_best": (
         recipes.omniglot_best,
-        {"backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
+        {"backbone__backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
     ),
     "vinyals": (
         recipes.vinyals,
-        {"backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
+        {"backbone__backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
     ),
     "koch2015": (recipes.koch2015, SMALL_KOCH | FEW_PAIRS | {"patience": None}),
     "koch2015_keras": (recipes.koch2015_keras, SMALL_KOCH | FEW_PAIRS),
@@ -54,7 +54,7 @@ def test_a_recipe_trains_and_takes_new_classes(name: str) -> None:
 @pytest.mark.parametrize("recipe", [recipes.omniglot_best, recipes.vinyals])
 def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
     box = SiameseClassifier.from_pretrained("omniglot").backbone_.inner.state_dict()
-    inner = recipe(start="omniglot").backbone.build((1, 28, 28)).inner.state_dict()
+    inner = recipe(start="omniglot").backbone.build((1, 28, 28)).inner.inner.state_dict()
     assert inner.keys() == box.keys()
     assert all(torch.equal(inner[name], box[name]) for name in box)
     assert recipe(start="omniglot").learning_rate < recipe().learning_rate

@@ -8,6 +8,7 @@ from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
 from siamesekit.backbones.residual import ResidualNet
 from siamesekit.backbones.turned import TurnedNet
+from siamesekit.backbones.whitened import WhitenedNet
 
 __all__ = [
     "MLP",
@@ -17,5 +18,6 @@ __all__ = [
     "MnistMLP",
     "ResidualNet",
     "TurnedNet",
+    "WhitenedNet",
     "choose_backbone",
 ]

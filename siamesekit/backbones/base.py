@@ -1,6 +1,7 @@
 """What every backbone is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Self
 
 from torch import Tensor, nn
@@ -73,6 +74,18 @@ class Backbone(Part, nn.Module, ABC):
                 f"got {tuple(input_shape)}."
             )
         return self
+
+    def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
+        """Fit, once the weights are trained, what is not trained with them; most have nothing.
+
+        Parameters
+        ----------
+        embed : callable
+            From a network (this one, or one inside it) to its embeddings of training items in
+            ``eval()`` mode, shape (n, d).
+        labels : Tensor of int64, shape (n,)
+            Class of each item.
+        """
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embeddings of a batch.

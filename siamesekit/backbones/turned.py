@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from siamesekit import registry
 from siamesekit._checks import check_flag, check_integer
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
+from siamesekit.backbones._wrapper import Wrapper
 from siamesekit.backbones.base import Backbone
 from siamesekit.data import RandomAffine
-from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
+from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
 
 __all__ = ["TurnedNet"]
@@ -21,7 +21,7 @@ _TURNS = 4
 
 
 @register("backbones", "turned")
-class TurnedNet(Backbone):
+class TurnedNet(Wrapper):
     """Embeds an image in each of its quarter turns by one network, and puts these side by side.
 
     To a network that learnt from turned classes (`siamesekit.data.with_turns`) a symbol on its
@@ -54,26 +54,11 @@ class TurnedNet(Backbone):
         mirrored: bool = True,
         moved: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(backbone)
         check_flag("mirrored", mirrored)
         check_integer("moved", moved, low=0)
-        if isinstance(backbone, nn.Module) and not isinstance(backbone, Backbone):
-            raise InvalidParameterError(
-                f"backbone must be a name, or a class or an instance of Backbone; got {backbone!r}."
-            )
-        # Not as a submodule: `layers` makes that of a copy, and weights are not to count twice.
-        self.__dict__["backbone"] = backbone
         self.mirrored = mirrored
         self.moved = moved
-
-    @property
-    def inner(self) -> nn.Module:
-        """The network that embeds each view; only once built."""
-        if self.network is None:
-            raise NotBuiltError("TurnedNet: call build(input_shape) first.")
-        network = self.network.inner
-        assert isinstance(network, nn.Module)
-        return network
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         _, height, width = check_image_shape(type(self).__name__, input_shape)
@@ -81,8 +66,7 @@ class TurnedNet(Backbone):
             raise InvalidDataError(
                 f"TurnedNet needs square images; got items of shape {input_shape}."
             )
-        inner = registry.make("backbones", self.backbone).build(input_shape)
-        return _Turned(inner, self.mirrored, self.moved)
+        return _Turned(self.build_inner(input_shape), self.mirrored, self.moved)
 
 
 class _Turned(nn.Module):

@@ -36,18 +36,20 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[fl
     return fit_calibration(scores.numpy(), (codes[i] == codes[j]).numpy())
 
 
-def few_classes(codes: IntArray, seed: int) -> IntArray:
-    """Return positions of the items of a few whole classes, drawn at random: enough to calibrate.
+def few_classes(codes: IntArray, seed: int, n_items: int = _ITEMS) -> IntArray:
+    """Return positions of the items of whole classes, drawn at random: two classes at least.
 
     Parameters
     ----------
     codes : ndarray of int64, shape (n,)
         Class of each item, ``0 .. k - 1``.
     seed : int
+    n_items : int
+        About how many; the default is enough to calibrate.
     """
     order = np.random.default_rng(seed).permutation(codes.max() + 1)
     filled = np.bincount(codes)[order].cumsum()
-    n_classes = max(2, int(np.searchsorted(filled, _ITEMS)))
+    n_classes = max(2, int(np.searchsorted(filled, n_items)))
     chosen: IntArray = np.flatnonzero(np.isin(codes, order[:n_classes]))
     return chosen
 

@@ -9,7 +9,9 @@ from torch import Tensor
 from siamesekit._checks import check_number
 from siamesekit._random import isolated_rng, seed_from
 from siamesekit._types import IntArray, Shape
+from siamesekit.backbones import Backbone
 from siamesekit.errors import InvalidDataError
+from siamesekit.estimators._calibration import few_classes
 from siamesekit.estimators._parts import (
     make_augment,
     make_backbone,
@@ -25,6 +27,7 @@ from siamesekit.training import (
     History,
     Plan,
     TrainingLine,
+    embed_items,
     resolve_device,
     resolve_precision,
     train,
@@ -37,6 +40,8 @@ _WAY = 20
 _EPISODES = 5
 _BATCH = 128
 _VALIDATION_EPISODES = 200
+# Items, at most, that a backbone settles on.
+_SETTLING = 40_000
 
 
 class Fitting:
@@ -91,7 +96,7 @@ class Fitting:
         checkpoint = self.estimator.checkpoint
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
-        return train(
+        history = train(
             self.line,
             self.items.to(self.device),
             self.labels,
@@ -103,6 +108,20 @@ class Fitting:
             checkpoint=checkpoint,
             seed=self.seed,
         )
+        self._settle()
+        return history
+
+    def _settle(self) -> None:
+        """Let the backbone fit to the trained classes what is not trained."""
+        if not isinstance(self.line.backbone, Backbone):
+            return
+        some = torch.from_numpy(few_classes(self.labels.numpy(), self.seed, _SETTLING))
+
+        def embed(network: torch.nn.Module) -> Tensor:
+            items = self.items[some.to(self.items.device)]
+            return embed_items(network, items, self.device, self.line.precision)
+
+        self.line.backbone.settle(embed, self.labels[some])
 
     def _validation(
         self, items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray
