@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_flag, check_integer
+from siamesekit._checks import check_choice, check_flag, check_integer
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
+from siamesekit.gallery import AGGREGATES, Aggregate
 
 __all__ = ["Episodes", "Scorer", "draw_episodes", "episode_accuracy", "score_episodes"]
 
@@ -56,6 +57,7 @@ def episode_accuracy(
     groups: ArrayLike | None = None,
     within: bool = False,
     drawers: ArrayLike | None = None,
+    aggregate: Aggregate = "mean",
     random_state: RandomState = None,
     name: str | None = None,
 ) -> Result:
@@ -72,7 +74,7 @@ def episode_accuracy(
     way : int
         Classes in an episode.
     shot : int
-        Supports a class. A class scores the mean over its supports.
+        Supports a class.
     queries : int
         Queries a class.
     n_episodes : int
@@ -84,6 +86,8 @@ def episode_accuracy(
     drawers : array-like, shape (n,), optional
         Who drew each item. An episode then has its supports from one drawer each shot, and all
         its queries from others, as Lake's task has.
+    aggregate : {"prototype", "mean", "max"}
+        How the supports of a class make one score: see `siamesekit.gallery.Gallery`.
     random_state : int, Generator or None
     name : str, optional
 
@@ -124,9 +128,10 @@ def episode_accuracy(
         raise InvalidDataError(
             f"labels must hold one entry an embedding ({len(vectors)}); got {n_labels}."
         )
-    accuracies = score_episodes(vectors, episodes, scorer)
+    accuracies = score_episodes(vectors, episodes, scorer, aggregate)
     where = "within one group" if within else "across all classes"
     drawn = ", supports of one drawer and queries of another" if drawers is not None else ""
+    how = f", {aggregate} of a class" if shot > 1 else ""
     skipped = f"; left out: {', '.join(map(str, episodes.left_out))}" if episodes.left_out else ""
     return Result(
         name=name or f"{way}-way {shot}-shot {where}",
@@ -136,7 +141,7 @@ def episode_accuracy(
         n_trials=n_episodes * way * queries,
         chance=1 / way,
         protocol=(
-            f"{way}-way {shot}-shot episodes {where}{drawn}, {queries} queries a class{skipped}; "
+            f"{way}-way {shot}-shot episodes {where}{drawn}{how}, {queries} queries a class{skipped}; "
             "95 % interval: Student's t over episodes"
         ),
         seed=seed,
@@ -184,7 +189,9 @@ def draw_episodes(
 
 
 @torch.inference_mode()
-def score_episodes(vectors: Tensor, episodes: Episodes, scorer: Scorer) -> np.ndarray:
+def score_episodes(
+    vectors: Tensor, episodes: Episodes, scorer: Scorer, aggregate: Aggregate = "mean"
+) -> np.ndarray:
     """Return the accuracy of each episode, float64, shape (episodes,).
 
     Parameters
@@ -192,27 +199,45 @@ def score_episodes(vectors: Tensor, episodes: Episodes, scorer: Scorer) -> np.nd
     vectors : Tensor of float, shape (n, d)
     episodes : Episodes
     scorer : callable
+    aggregate : {"prototype", "mean", "max"}
     """
+    check_choice("aggregate", aggregate, AGGREGATES)
     support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
     n, way, shot = support.shape
-    used, position = torch.unique(
-        torch.cat([support.flatten(), query.flatten()]), return_inverse=True
-    )
-    support = position[: support.numel()].view(n, way * shot)
-    query = position[support.numel() :].view(n, -1)
+    query = query.view(n, -1)
+    if aggregate == "prototype" and shot > 1:
+        class_scores = _scores_of_prototypes(vectors, support, query, scorer)
+    else:
+        scores = _scores_of_supports(vectors, support.view(n, -1), query, scorer)
+        scores = scores.view(n, query.shape[1], way, shot)
+        class_scores = scores.amax(-1) if aggregate == "max" else scores.mean(-1)
+    answers = torch.arange(way).repeat_interleave(query.shape[1] // way).expand(n, -1)
+    accuracies: np.ndarray = share_of_ties(class_scores, answers).mean(1).numpy()
+    return accuracies
+
+
+def _scores_of_supports(vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer) -> Tensor:
+    """Return the score of each query against each support, (episodes, queries, supports)."""
+    used, position = torch.unique(torch.cat([support, query], 1), return_inverse=True)
+    support, query = position.split([support.shape[1], query.shape[1]], 1)
     own = vectors[used.to(vectors.device)]
     if len(used) <= _TABLE_ITEMS:
         # Each pair is scored once, however many episodes it occurs in.
         table = scorer(own, own).cpu()
-        scores = table[query[:, :, None], support[:, None, :]]
-    else:
-        scores = torch.stack(
-            [scorer(own[q], own[s]).cpu() for q, s in zip(query, support, strict=True)]
-        )
-    class_scores = scores.view(n, query.shape[1], way, shot).mean(-1)
-    answers = torch.arange(way).repeat_interleave(query.shape[1] // way).expand(n, -1)
-    accuracies: np.ndarray = share_of_ties(class_scores, answers).mean(1).numpy()
-    return accuracies
+        return table[query[:, :, None], support[:, None, :]]
+    return torch.stack([scorer(own[q], own[s]).cpu() for q, s in zip(query, support, strict=True)])
+
+
+def _scores_of_prototypes(
+    vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer
+) -> Tensor:
+    """Return the score of each query against the mean support of each class."""
+    return torch.stack(
+        [
+            scorer(vectors[q], vectors[s].mean(1)).cpu()
+            for q, s in zip(query.to(vectors.device), support.to(vectors.device), strict=True)
+        ]
+    )
 
 
 _Pool = list[IntArray]

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation import draw_episodes, episode_accuracy, score_episodes, share_of_ties
+from siamesekit.gallery import Aggregate, Gallery
+from siamesekit.heads import CosineHead
 
 LABELS = np.repeat(np.arange(24), 6)
 GROUPS = LABELS // 6
@@ -87,6 +89,27 @@ def test_a_table_of_scores_gives_what_single_episodes_give(monkeypatch: pytest.M
     table = score_episodes(z, episodes, score)
     monkeypatch.setattr("siamesekit.evaluation.episodes._TABLE_ITEMS", 0)
     np.testing.assert_allclose(score_episodes(z, episodes, score), table)
+
+
+@pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
+def test_a_class_scores_as_it_does_in_a_gallery(aggregate: Aggregate) -> None:
+    z = torch.randn(len(LABELS), 4, generator=torch.Generator().manual_seed(0))
+    head = CosineHead()
+    episodes = draw_episodes(LABELS, way=5, shot=3, queries=2, n_episodes=20, random_state=0)
+    expected = []
+    for support, query in zip(episodes.support, episodes.query, strict=True):
+        gallery = Gallery(head, aggregate)
+        gallery.enroll(z[support.ravel()], np.arange(5).repeat(3))
+        scores = gallery.class_scores(z[query.ravel()])
+        expected.append((scores.argmax(1).numpy() == np.arange(5).repeat(2)).mean())
+    got = score_episodes(z, episodes, head, aggregate)
+    np.testing.assert_allclose(got, expected)
+    assert 0 < got.mean() < 1
+
+
+def test_an_unknown_aggregate_is_named() -> None:
+    with pytest.raises(InvalidParameterError, match="aggregate"):
+        episode_accuracy(vectors(), LABELS, scorer=constant, way=5, aggregate="sum")  # type: ignore[arg-type]
 
 
 def test_equal_seeds_give_equal_results_and_leave_global_state_alone() -> None:
