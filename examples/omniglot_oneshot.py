@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from siamesekit import SiameseClassifier, plots
+from siamesekit.backbones import TurnedNet
 from siamesekit.data import (
     ImageSet,
     OneShotRun,
@@ -60,6 +61,9 @@ def main() -> None:
     # A character turned or mirrored is a class of its own: 7,712 classes in 240 groups.
     symbols = with_turns(background, mirrored=True)
     classifier = SiameseClassifier(
+        # To the network a turned symbol is another one, so its eight turns are opinions nearly
+        # independent of one another. In each, a few moved copies of the image are averaged.
+        backbone=TurnedNet("residual", mirrored=True, moved=VIEWS),
         # Five episodes a batch, each of 20 characters of one alphabet, supports by one drawer and
         # queries by another; an epoch shows as many images as there are without the turns.
         sampler=EpisodeSampler(way=WAY, within=1.0, episodes=5, aligned=True, n_batches=BATCHES),
@@ -67,6 +71,7 @@ def main() -> None:
         augment=RandomAffine(rotation=15, shear=0.2, scale=(0.8, 1.2), translate=0.08),
         learning_rate=4e-3,
         averaging=0.995,
+        enroll_training=False,
         max_epochs=options.epochs,
         random_state=options.seed,
         device=options.device,
@@ -114,7 +119,7 @@ def evaluate(
     """Return every figure: ours, and the baselines, on runs and on random episodes."""
 
     def embed(images: np.ndarray) -> Tensor:
-        return embed_views(classifier, images)
+        return torch.from_numpy(classifier.transform(resize(images, SIDE)))
 
     ours, head = "learned metric", classifier.head_
     pixels, cosine = "cosine nearest neighbour", cosine_similarity
@@ -150,35 +155,6 @@ def on_runs(
     """Return the accuracy on Lake's 400 trials."""
     embedded = [(embed(run.support), embed(run.query), run.answers) for run in runs]
     return runs_accuracy(embedded, scorer, name=f"Lake's 20 runs, {name}")
-
-
-def embed_views(classifier: SiameseClassifier, images: np.ndarray) -> Tensor:
-    """Return what the network sees in each of the eight turns of an image, side by side.
-
-    To the network a turned symbol is another one, so its turns are opinions nearly independent of
-    one another; the cosine of what is returned is the mean of theirs. In each turn the embeddings
-    of the image and of slightly moved copies are averaged. Every image is turned and moved by the
-    same maps, so that its embedding depends on nothing else.
-    """
-    x = torch.from_numpy(resize(images, SIDE))[:, None].float() / 255
-    small = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
-    maps = small.matrices(VIEWS, torch.Generator().manual_seed(0))
-    turns = [torch.rot90(side, k, (2, 3)) for side in (x, x.flip(3)) for k in range(4)]
-    return torch.cat([embed_moved(classifier, turned, small, maps) for turned in turns], dim=1)
-
-
-def embed_moved(
-    classifier: SiameseClassifier, x: Tensor, affine: RandomAffine, maps: Tensor
-) -> Tensor:
-    """Return the unit mean of the unit embeddings of images and of their copies moved by maps."""
-    total = unit_embeddings(classifier, x)
-    for one in maps:
-        total += unit_embeddings(classifier, affine.move(x, one.expand(len(x), 2, 3)))
-    return torch.nn.functional.normalize(total, dim=1)
-
-
-def unit_embeddings(classifier: SiameseClassifier, x: Tensor) -> Tensor:
-    return torch.nn.functional.normalize(torch.from_numpy(classifier.transform(x)), dim=1)
 
 
 def flatten(images: np.ndarray) -> Tensor:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from siamesekit import SiameseClassifier, plots, recipes
-from siamesekit.backbones import TurnedNet
+from siamesekit.backbones import KochNet
 from siamesekit.data import (
     LAKE_ALPHABETS,
     ImageSet,
@@ -69,8 +69,6 @@ class Experiment:
     tasks: tuple[Task, ...]
     turned: bool = False
     validated: bool = False
-    # Moved copies of each view that are averaged when something is embedded.
-    views: int = 4
 
 
 def main() -> None:
@@ -121,9 +119,10 @@ def parse_options() -> Options:
 def run(experiment: Experiment, seed: int, folder: Path, options: Options) -> None:
     """Train one seed, or load what was trained; score it and write its folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    model = folder / "model"
+    model, machine = folder / "model", folder / "machine.json"
     if not (model / "model.json").exists():
         fit(experiment, seed, folder, options).save(model)
+        machine.write_text(json.dumps(environment()) + "\n")
     classifier = loaded(experiment, model, options)
 
     def embed(images: np.ndarray) -> Tensor:
@@ -139,7 +138,7 @@ def run(experiment: Experiment, seed: int, folder: Path, options: Options) -> No
         "seed": seed,
         "epochs": epochs,
         "seconds": sum(classifier.history_["seconds"]),
-        "environment": environment(),
+        "environment": json.loads(machine.read_text()),
         "history": dict(classifier.history_),
         "results": [result.to_dict() for result in results],
     }
@@ -166,15 +165,16 @@ def fit(experiment: Experiment, seed: int, folder: Path, options: Options) -> Si
 
 
 def loaded(experiment: Experiment, model: Path, options: Options) -> SiameseClassifier:
-    """Return the saved model; one that embeds turns averages moved views too."""
+    """Return the saved model; batch normalisation of Koch's network folded into its weights."""
     parts = {"device": options.device}
     recipe = experiment.recipe()
     for argument in ("optimizer", "schedule"):  # functions, which no file holds
         if callable(getattr(recipe, argument)):
             parts[argument] = getattr(recipe, argument)
-    if isinstance(recipe.backbone, TurnedNet):
-        parts["backbone"] = recipe.backbone.set_params(moved=experiment.views)
-    return SiameseClassifier.load(model, **parts)
+    classifier = SiameseClassifier.load(model, **parts)
+    if isinstance(classifier.backbone_, KochNet):
+        classifier.backbone_ = classifier.backbone_.fold()
+    return classifier
 
 
 def summed_up(runs: list[dict]) -> dict[str, dict]:
@@ -394,7 +394,6 @@ EXPERIMENTS = {
         28,
         (vinyals_episodes,),
         turned=True,
-        views=0,
     ),
     "vinyals_from_box": Experiment(
         partial(recipes.vinyals, max_epochs=12, start="omniglot"),
@@ -404,7 +403,6 @@ EXPERIMENTS = {
         28,
         (vinyals_episodes,),
         turned=True,
-        views=0,
     ),
     "koch_allpairs": Experiment(
         recipes.koch_allpairs,

@@ -58,6 +58,16 @@ QUICK = {
     "epochs": 6,
 }
 N_TRIALS, N_TRIALS_QUICK = 100, 12
+# The paper's ranges begin at 16 filters and 128 units; a pair of each kind is the least to learn.
+LEAST = {
+    "workers": 1,
+    "trials": 1,
+    "filters": 16,
+    "units": 128,
+    "alphabets": 1,
+    "pairs": 2,
+    "epochs": 1,
+}
 
 HEARTBEAT = 10
 SILENCE = 60  # seconds without a heartbeat after which a trial's worker is taken for dead
@@ -112,6 +122,11 @@ def parse_options() -> Options:
     for name, default in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, default)
+    for name, least in LEAST.items():
+        if getattr(options, name) < least:
+            parser.error(f"--{name} must be at least {least}; got {getattr(options, name)}.")
+    if options.alphabets > FULL["alphabets"]:
+        parser.error(f"--alphabets must be at most {FULL['alphabets']}; got {options.alphabets}.")
     if options.side < smallest_side(options.side):
         parser.error(f"--side {options.side} is too small for four convolutions.")
     return options

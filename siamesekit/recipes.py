@@ -38,7 +38,6 @@ _KOCH_LAYERS = 6
 def omniglot_best(
     max_epochs: int = 80,
     widths: tuple[int, ...] = (48, 96, 192),
-    moved: int = 0,
     random_state: int = 0,
     start: str | None = None,
 ) -> SiameseClassifier:
@@ -55,8 +54,6 @@ def omniglot_best(
     max_epochs : int
     widths : tuple of int
         Of `ResidualNet`.
-    moved : int
-        Of `TurnedNet`: moved copies of each view, averaged when something is embedded.
     random_state : int
     start : str, optional
         Go on from this model in the box (``"omniglot"``, trained on the 30 background alphabets)
@@ -64,7 +61,7 @@ def omniglot_best(
     """
     network = ResidualNet(widths=widths) if start is None else _network_in_the_box(start)
     return SiameseClassifier(
-        backbone=TurnedNet(WhitenedNet(network), mirrored=True, moved=moved),
+        backbone=TurnedNet(WhitenedNet(network), mirrored=True),
         head="cosine",
         loss=EpisodicLoss(way=_WAY),
         sampler=EpisodeSampler(way=_WAY, within=1.0, episodes=5, aligned=True, n_batches=97),

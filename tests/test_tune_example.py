@@ -148,3 +148,25 @@ def test_the_command_starts_a_worker_and_reports(
     monkeypatch.setattr(sys, "argv", ["tune_koch.py", *given, *sizes])
     example.main()
     assert json.loads((tmp_path / "best.json").read_text())["complete"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--workers", "0"], "--workers must be at least 1; got 0"),
+        (["--alphabets", "31"], "--alphabets must be at most 30; got 31"),
+        (["--pairs", "1"], "--pairs must be at least 2; got 1"),
+        (["--side", "8"], "--side 8 is too small"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_at_the_door(
+    example: ModuleType,
+    given: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["tune_koch.py", *given])
+    with pytest.raises(SystemExit):
+        example.parse_options()
+    assert said in capsys.readouterr().err

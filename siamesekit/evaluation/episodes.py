@@ -131,7 +131,7 @@ def episode_accuracy(
     accuracies = score_episodes(vectors, episodes, scorer, aggregate)
     where = "within one group" if within else "across all classes"
     drawn = ", supports of one drawer and queries of another" if drawers is not None else ""
-    how = f", {aggregate} of a class" if shot > 1 else ""
+    each = f"{queries} queries a class" + (f", {aggregate} of supports" if shot > 1 else "")
     skipped = f"; left out: {', '.join(map(str, episodes.left_out))}" if episodes.left_out else ""
     return Result(
         name=name or f"{way}-way {shot}-shot {where}",
@@ -141,7 +141,7 @@ def episode_accuracy(
         n_trials=n_episodes * way * queries,
         chance=1 / way,
         protocol=(
-            f"{way}-way {shot}-shot episodes {where}{drawn}{how}, {queries} queries a class{skipped}; "
+            f"{way}-way {shot}-shot episodes {where}{drawn}, {each}{skipped}; "
             "95 % interval: Student's t over episodes"
         ),
         seed=seed,
@@ -204,11 +204,11 @@ def score_episodes(
     check_choice("aggregate", aggregate, AGGREGATES)
     support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
     n, way, shot = support.shape
-    query = query.view(n, -1)
+    query = query.flatten(1)
     if aggregate == "prototype" and shot > 1:
         class_scores = _scores_of_prototypes(vectors, support, query, scorer)
     else:
-        scores = _scores_of_supports(vectors, support.view(n, -1), query, scorer)
+        scores = _scores_of_supports(vectors, support.flatten(1), query, scorer)
         scores = scores.view(n, query.shape[1], way, shot)
         class_scores = scores.amax(-1) if aggregate == "max" else scores.mean(-1)
     answers = torch.arange(way).repeat_interleave(query.shape[1] // way).expand(n, -1)
