@@ -52,7 +52,8 @@ Task = Callable[[SiameseClassifier, Embed, Options, int], list[Result]]
 N_PAIRS = 10_000
 N_EPISODES = 1000
 N_DIGITS = 2000
-# Quarter turns of an image and of its mirror image.
+QUARTER_TURNS = 4
+# Of an image and of its mirror image.
 TURNS = 8
 # The first 1,200 characters, background before evaluation, train and validate in Vinyals' split.
 VINYALS_TRAINING = 1200
@@ -331,15 +332,20 @@ def vinyals_episodes(
     classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
 ) -> list[Result]:
     """Return the four figures on 423 characters in four turns, each turn a class."""
-    images = with_turns(vinyals_split(options)[1])
-    vectors = embed(images.X)
+    images = vinyals_split(options)[1]
+    once = embed(images.X)
+    vectors = torch.cat([classifier.backbone_.turn(once, k) for k in range(QUARTER_TURNS)])
+    labels = np.concatenate(
+        [[f"{name} turned {k}" for name in images.y] for k in range(QUARTER_TURNS)]
+    )
     return [
         episode_accuracy(
             vectors,
-            images.y,
+            labels,
             scorer=classifier.head_,
             way=way,
             shot=shot,
+            aggregate="prototype",
             n_episodes=N_EPISODES,
             random_state=seed,
             name=f"Vinyals split, {way}-way {shot}-shot",

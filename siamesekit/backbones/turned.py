@@ -60,6 +60,28 @@ class TurnedNet(Wrapper):
         self.mirrored = mirrored
         self.moved = moved
 
+    def turn(self, embeddings: Tensor, turns: int) -> Tensor:
+        """Return the embeddings of the same images turned, which hold the same views elsewhere.
+
+        Parameters
+        ----------
+        embeddings : Tensor of float, shape (n, d)
+            Made in ``eval()`` mode.
+        turns : int
+            Quarter turns, as in ``torch.rot90``.
+
+        Returns
+        -------
+        Tensor of float, shape (n, d)
+        """
+        sides = embeddings.chunk(1 + self.mirrored, 1)
+        # The mirror image of a turned image is the mirror image turned back.
+        turned = [
+            side.roll(way * turns * (side.shape[1] // _TURNS), 1)
+            for side, way in zip(sides, (-1, 1), strict=False)
+        ]
+        return torch.cat(turned, 1)
+
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         _, height, width = check_image_shape(type(self).__name__, input_shape)
         if height != width:

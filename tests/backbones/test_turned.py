@@ -49,6 +49,16 @@ def test_a_turned_image_has_the_same_views_in_another_order(net: TurnedNet) -> N
     torch.testing.assert_close(turned, z.unflatten(1, (4, -1)).roll(-1, 1).flatten(1))
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turns", [-1, 0, 1, 2, 3])
+def test_embeddings_turn_as_their_images_do(net: TurnedNet, mirrored: bool, turns: int) -> None:
+    turned = TurnedNet(net.backbone, mirrored=mirrored, moved=1).build(SHAPE).eval()
+    x = images(3)
+    with torch.no_grad():
+        expected = turned(torch.rot90(x, turns, (2, 3)))
+        torch.testing.assert_close(turned.turn(turned(x), turns), expected)
+
+
 def test_training_sees_an_image_once_and_embeds_at_the_same_length(net: TurnedNet) -> None:
     seen = []
     assert net.network is not None
