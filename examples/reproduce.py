@@ -122,8 +122,9 @@ def run(experiment: Experiment, seed: int, folder: Path, options: Options) -> No
     folder.mkdir(parents=True, exist_ok=True)
     model, machine = folder / "model", folder / "machine.json"
     if not (model / "model.json").exists():
-        fit(experiment, seed, folder, options).save(model)
+        trained = fit(experiment, seed, folder, options)
         machine.write_text(json.dumps(environment()) + "\n")
+        trained.save(model)
     classifier = loaded(experiment, model, options)
 
     def embed(images: np.ndarray) -> Tensor:
@@ -173,7 +174,7 @@ def loaded(experiment: Experiment, model: Path, options: Options) -> SiameseClas
         if callable(getattr(recipe, argument)):
             parts[argument] = getattr(recipe, argument)
     classifier = SiameseClassifier.load(model, **parts)
-    if isinstance(classifier.backbone_, KochNet):
+    if isinstance(classifier.backbone_, KochNet) and classifier.backbone_.batch_norm:
         classifier.backbone_ = classifier.backbone_.fold()
     return classifier
 

@@ -328,7 +328,7 @@ class KochSchedule(LambdaLR):
 
 
 def _network_in_the_box(name: str) -> Backbone:
-    turned = SiameseClassifier.from_pretrained(name).backbone_
+    turned = SiameseClassifier.from_pretrained(name, device="cpu").backbone_
     assert isinstance(turned, TurnedNet)
     return turned.inner
 

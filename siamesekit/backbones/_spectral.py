@@ -21,6 +21,8 @@ __all__ = ["Tiling", "cheapest_tiling", "spectral_conv2d"]
 
 # Images at a time: their buffers stay in the cache.
 _CHUNK = 4
+# Matrices of transforms that are kept, of each kind.
+_TABLES = 16
 _MAX_TILES = 4
 # Images that share one transform of the kernels, in the reckoning of its cost.
 _BATCH = 32
@@ -127,9 +129,11 @@ class _SpectralConv2d(Function):
         products = torch.bmm(images, kernels)
         # A constant is a term of frequency 0 alone.
         products[0, :, :out] += bias * math.prod(tiling.period)
-        maps = x.new_empty(len(x), x.shape[2] - side + 1, x.shape[3] - side + 1, out)
-        _write_images(maps, products, tiling, tiling.rows, tiling.columns)
-        return maps.permute(0, 3, 1, 2)
+        place = (len(x), out, x.shape[2] - side + 1, x.shape[3] - side + 1)
+        maps = torch.empty(place, dtype=x.dtype, memory_format=torch.channels_last)
+        # Not a view is returned: autograd would let nothing after it write in place.
+        _write_images(maps.permute(0, 2, 3, 1), products, tiling, tiling.rows, tiling.columns)
+        return maps
 
     @staticmethod
     @once_differentiable
@@ -219,14 +223,14 @@ def _write_images(
                 place.copy_(pixels)
 
 
-@lru_cache
+@lru_cache(maxsize=_TABLES)
 def _down(height: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the transform of real columns: (half · 2, pixels), the real part first in each two."""
     angle = _angles(height // 2 + 1, pixels, height)
     return torch.stack([angle.cos(), -angle.sin()], 1).reshape(-1, pixels).to(dtype)
 
 
-@lru_cache
+@lru_cache(maxsize=_TABLES)
 def _across(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the transform of complex rows: (2 · width, 2 · pixels), all real parts first."""
     angle = _angles(width, pixels, width)
@@ -234,20 +238,20 @@ def _across(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     return torch.cat([torch.cat([cos, sin], 1), torch.cat([-sin, cos], 1)]).to(dtype)
 
 
-@lru_cache
+@lru_cache(maxsize=_TABLES)
 def _across_back(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the inverse of `_across` at the first `pixels`: its adjoint over `width`."""
     return (_across(width, pixels, torch.float64).T / width).to(dtype).contiguous()
 
 
-@lru_cache
+@lru_cache(maxsize=_TABLES)
 def _down_back(height: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the inverse of `_down` at the first `pixels`."""
     share = _shares(height, torch.float64).repeat_interleave(2)[:, None]
     return (_down(height, pixels, torch.float64) * share / height).T.to(dtype).contiguous()
 
 
-@lru_cache
+@lru_cache(maxsize=_TABLES)
 def _waves(height: int, width: int, side: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, a frequency a row and a pixel of the kernel a column."""
     down = _angles(height // 2 + 1, side, height)[:, None, :, None]
@@ -258,7 +262,7 @@ def _waves(height: int, width: int, side: int, dtype: torch.dtype) -> tuple[Tens
 
 def _shares(height: int, dtype: torch.dtype) -> Tensor:
     """Return the weight of each frequency down a column in an inverse transform of real numbers."""
-    share = torch.full((height // 2 + 1,), 2.0, dtype=dtype)
+    share = torch.full((height // 2 + 1,), 2.0, dtype=dtype, device="cpu")
     # These have no conjugate twin in the half that is not kept.
     share[0] = 1.0
     if height % 2 == 0:
@@ -268,5 +272,5 @@ def _shares(height: int, dtype: torch.dtype) -> Tensor:
 
 def _angles(frequencies: int, pixels: int, period: int) -> Tensor:
     """Return the phase of each frequency at each pixel, float64, shape (frequencies, pixels)."""
-    turns = torch.arange(frequencies, dtype=torch.float64)[:, None] / period
-    return 2 * math.pi * turns * torch.arange(pixels, dtype=torch.float64)
+    turns = torch.arange(frequencies, dtype=torch.float64, device="cpu")[:, None] / period
+    return 2 * math.pi * turns * torch.arange(pixels, dtype=torch.float64, device="cpu")

@@ -46,3 +46,6 @@ class Wrapper(Backbone):
 
     def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
         self.inner.settle(embed, labels)
+
+    def unsettle(self) -> None:
+        self.inner.unsettle()

@@ -78,6 +78,8 @@ class Backbone(Part, nn.Module, ABC):
     def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
         """Fit, once the weights are trained, what is not trained with them; most have nothing.
 
+        An estimator calls it on its backbone, which passes it on to those inside.
+
         Parameters
         ----------
         embed : callable
@@ -86,6 +88,9 @@ class Backbone(Part, nn.Module, ABC):
         labels : Tensor of int64, shape (n,)
             Class of each item.
         """
+
+    def unsettle(self) -> None:
+        """Drop what `settle` fitted: before training goes on, since it fits other weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embeddings of a batch.

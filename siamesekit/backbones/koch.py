@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from siamesekit._checks import check_choice, check_flag, check_integer
+from siamesekit._random import isolated_rng
 from siamesekit._types import Shape
 from siamesekit.backbones._large_kernel import LargeKernelConv2d
 from siamesekit.backbones._shapes import check_image_shape
@@ -127,8 +128,11 @@ class KochNet(Backbone):
         if self.network is None or self.input_shape is None:
             raise NotBuiltError("KochNet: call build(input_shape) before fold().")
         parameters = {**self.get_params(deep=False), "batch_norm": False}
-        plain = type(self)(**parameters).build(self.input_shape)
+        with isolated_rng(0):  # for weights that are replaced at once
+            plain = type(self)(**parameters).build(self.input_shape)
         assert plain.network is not None
+        plain.to(next(self.parameters()))
+        plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         own = dict(self.network.named_children())
         for name, layer in plain.network.named_children():
             source, norm = own[name], own.get(f"{name}_norm")

@@ -73,7 +73,18 @@ class TurnedNet(Wrapper):
         Returns
         -------
         Tensor of float, shape (n, d)
+
+        Raises
+        ------
+        InvalidDataError
+            If `d` is no multiple of the number of views.
         """
+        n_views = _TURNS * (1 + self.mirrored)
+        if embeddings.ndim != 2 or embeddings.shape[1] % n_views:
+            raise InvalidDataError(
+                f"embeddings must be of {n_views} views side by side, shape (n, {n_views} k); "
+                f"got {tuple(embeddings.shape)}."
+            )
         sides = embeddings.chunk(1 + self.mirrored, 1)
         # The mirror image of a turned image is the mirror image turned back.
         turned = [

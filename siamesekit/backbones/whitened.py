@@ -1,6 +1,7 @@
 """Embeddings whose spread within a class is the same in all directions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from sklearn.covariance import shrunk_covariance
@@ -16,6 +17,9 @@ from siamesekit.registry import register
 
 __all__ = ["WhitenedNet"]
 
+# What rounding alone makes of the standard deviation of a unit vector's numbers.
+_NO_SPREAD = 1e-6
+
 
 @register("backbones", "whitened")
 class WhitenedNet(Wrapper):
@@ -23,8 +27,9 @@ class WhitenedNet(Wrapper):
 
     Within-class covariance normalisation [1]_: directions in which drawings of one class differ
     count less in the cosine, others more. The map is linear, with ``B Bᵀ = W⁻¹`` for the
-    covariance `W` within the classes of the training set. It is fitted once training is over
-    (`settle`); until then, and while training, the network's own embeddings pass.
+    covariance `W` within the classes of the training set, its mean variance scaled to 1. It is
+    fitted once training is over (`settle`); until then, and while training, the network's own
+    embeddings pass.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ class WhitenedNet(Wrapper):
     shrinkage : float
         In (0, 1]: share of the mean variance in all directions alike in `W`, the rest being the
         covariance of the training set, which is smaller than that of new classes. With 1 nothing
-        changes but the scale.
+        changes.
 
     Notes
     -----
@@ -52,13 +57,9 @@ class WhitenedNet(Wrapper):
         self.shrinkage = check_number("shrinkage", shrinkage, low=0, high=1, open_low=True)
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
-        inner = self.build_inner(input_shape)
-        was_training = inner.training
-        with torch.inference_mode():
-            dim = inner.eval()(torch.zeros(1, *input_shape)).shape[1]
-        inner.train(was_training)
-        return _Whitened(inner, dim)
+        return _Whitened(self.build_inner(input_shape))
 
+    @torch.no_grad()
     def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
         """Fit the map to embeddings of the training set.
 
@@ -72,30 +73,46 @@ class WhitenedNet(Wrapper):
         Raises
         ------
         InvalidDataError
-            If no class has two items.
+            If no class has two items, or an embedding is not finite.
         """
         super().settle(embed, labels)
-        network = self.network
-        assert isinstance(network, _Whitened)
-        vectors = functional.normalize(embed(self.inner), dim=1)
-        network.matrix.copy_(_whitening(vectors.cpu(), labels.cpu(), self.shrinkage))
+        vectors = functional.normalize(embed(self.inner).float(), dim=1)
+        matrix = _whitening(vectors.cpu(), labels.cpu(), self.shrinkage)
+        self._set_matrix(matrix.to(vectors.device))
+
+    def unsettle(self) -> None:  # noqa: D102
+        super().unsettle()
+        self._set_matrix(torch.empty(0, 0))
+
+    def _set_matrix(self, matrix: Tensor) -> None:
+        assert isinstance(self.network, _Whitened)
+        self.network.matrix = matrix
 
 
 class _Whitened(nn.Module):
     matrix: Tensor
 
-    def __init__(self, inner: Backbone, dim: int) -> None:
+    def __init__(self, inner: Backbone) -> None:
         super().__init__()
         self.inner = inner
-        self.register_buffer("matrix", torch.eye(dim))
+        # Empty until settled: averages and checkpoints in training need not carry d² numbers.
+        self.register_buffer("matrix", torch.empty(0, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         embeddings = functional.normalize(self.inner(x).float(), dim=1)
-        if self.training:
+        if self.training or self.matrix.numel() == 0:
             return embeddings
         with torch.autocast(x.device.type, enabled=False):
-            whitened: Tensor = embeddings @ self.matrix
+            whitened: Tensor = embeddings @ self.matrix.float()
         return whitened
+
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        saved = state_dict.get(f"{prefix}matrix")
+        if saved is not None:
+            self.matrix = self.matrix.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
 def _whitening(vectors: Tensor, labels: Tensor, shrinkage: float) -> Tensor:
@@ -107,10 +124,16 @@ def _whitening(vectors: Tensor, labels: Tensor, shrinkage: float) -> Tensor:
             "backbone 'whitened' needs a class of two items at least in training; "
             f"got {len(labels)} items of {len(sizes)} classes."
         )
+    if not bool(torch.isfinite(vectors).all()):
+        raise InvalidDataError(
+            "backbone 'whitened': embeddings of the training set are not finite."
+        )
     sums = vectors.new_zeros(len(sizes), vectors.shape[1]).index_add_(0, own, vectors)
     off = vectors - (sums / sizes[:, None])[own]
     covariance = (off.T @ off).double() / n_free
-    shrunk = torch.from_numpy(shrunk_covariance(covariance.numpy(), shrinkage))
     scale = covariance.diagonal().mean().sqrt()
+    if scale < _NO_SPREAD:  # all directions are alike
+        return torch.eye(len(covariance))
+    shrunk = torch.from_numpy(shrunk_covariance(covariance.numpy(), shrinkage))
     lower: Tensor = scale * torch.linalg.cholesky(torch.linalg.inv(shrunk))
-    return lower.to(vectors.dtype)
+    return lower.to(vectors.dtype).contiguous()

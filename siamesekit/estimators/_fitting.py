@@ -93,6 +93,8 @@ class Fitting:
 
     def run(self) -> History:
         """Train the line; return what happened."""
+        if isinstance(self.line.backbone, Backbone):
+            self.line.backbone.unsettle()
         checkpoint = self.estimator.checkpoint
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
@@ -115,7 +117,7 @@ class Fitting:
         """Let the backbone fit to the trained classes what is not trained."""
         if not isinstance(self.line.backbone, Backbone):
             return
-        some = torch.from_numpy(few_classes(self.labels.numpy(), self.seed, _SETTLING))
+        some = _items_to_settle_on(self.labels.numpy(), self.seed)
 
         def embed(network: torch.nn.Module) -> Tensor:
             items = self.items[some.to(self.items.device)]
@@ -182,6 +184,17 @@ def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.devic
             f"for a batch of 2 it returned {tuple(embedding.shape)}."
         )
     return int(embedding.shape[1])
+
+
+def _items_to_settle_on(codes: IntArray, seed: int) -> Tensor:
+    """Return positions of items of whole classes, or of some items where two are too many."""
+    usable = np.flatnonzero(np.bincount(codes)[codes] >= 2)
+    own = np.unique(codes[usable], return_inverse=True)[1]
+    if len(usable) > _SETTLING:
+        usable = usable[few_classes(own, seed, _SETTLING)]
+    if len(usable) > _SETTLING:
+        usable = np.random.default_rng(seed).choice(usable, _SETTLING, replace=False)
+    return torch.from_numpy(usable)
 
 
 def _choose_sampler(labels: Tensor, groups: Tensor | None) -> Sampler:

@@ -99,12 +99,13 @@ def episode_accuracy(
     Raises
     ------
     InvalidParameterError
-        If a number is not allowed.
+        If a number or `aggregate` is not allowed.
     InvalidDataError
         If `within` is asked for without `groups`, lengths differ, an embedding is not finite, or
         no episode can be made.
     """
     start = time.perf_counter()
+    check_choice("aggregate", aggregate, AGGREGATES)
     vectors = torch.as_tensor(embeddings).detach()
     if vectors.ndim != 2 or not bool(torch.isfinite(vectors).all()):
         raise InvalidDataError(
@@ -200,6 +201,11 @@ def score_episodes(
     episodes : Episodes
     scorer : callable
     aggregate : {"prototype", "mean", "max"}
+
+    Raises
+    ------
+    InvalidParameterError
+        If `aggregate` is none of these.
     """
     check_choice("aggregate", aggregate, AGGREGATES)
     support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
@@ -232,6 +238,7 @@ def _scores_of_prototypes(
     vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer
 ) -> Tensor:
     """Return the score of each query against the mean support of each class."""
+    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     return torch.stack(
         [
             scorer(vectors[q], vectors[s].mean(1)).cpu()

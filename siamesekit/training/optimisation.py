@@ -52,7 +52,7 @@ def make_optimizer(
         {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
     ]
     # One pass over weights, gradients and moments: 3 times as fast for 38 million of them.
-    fused = all(p.device.type in ("cpu", "cuda") for p in weights)
+    fused = all(p.device.type in ("cpu", "cuda") for p in weights) or None
     if spec == "sgd":
         return optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True, fused=fused)
     make = optim.AdamW if spec == "adamw" else optim.Adam

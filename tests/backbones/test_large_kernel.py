@@ -67,6 +67,17 @@ def test_float32_stays_close_to_the_direct_sum_on_kochs_layer():
         assert (layer(x) - direct).abs().max() < 1e-5 * direct.abs().max()
 
 
+def test_what_follows_may_write_in_place():
+    layer = LargeKernelConv2d(64, 64, 7)
+    assert layer._tiling(20, 20) is not None
+    x = torch.rand(2, 64, 20, 20, generator=torch.Generator().manual_seed(0))
+    layer(x).relu_().sum().backward()
+    ours = layer.weight.grad.clone()
+    layer.zero_grad()
+    functional.conv2d(x, layer.weight, layer.bias).relu().sum().backward()
+    torch.testing.assert_close(ours, layer.weight.grad, rtol=1e-4, atol=1e-3)
+
+
 def test_an_empty_batch_has_empty_maps():
     assert LargeKernelConv2d(4, 3, 7)(torch.empty(0, 4, 16, 16)).shape == (0, 3, 10, 10)
 
@@ -91,9 +102,11 @@ def test_folding_batch_normalisation_keeps_the_embeddings():
     with torch.no_grad():
         for parameter in (p for p in backbone.parameters() if p.requires_grad):
             parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    backbone.eval()
+    backbone.double().eval()
+    before = torch.get_rng_state()
     plain = backbone.fold()
-    x = torch.rand(5, 1, 65, 65, generator=generator)
+    assert torch.equal(torch.get_rng_state(), before)
+    x = torch.rand(5, 1, 65, 65, generator=generator, dtype=torch.float64)
     assert not [m for m in plain.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert not plain.batch_norm
     torch.testing.assert_close(plain(x), backbone(x))

@@ -95,5 +95,7 @@ def test_bad_arguments_are_named() -> None:
         TurnedNet(torch.nn.Flatten())  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="square"):
         TurnedNet().build((1, 12, 16))
+    with pytest.raises(InvalidDataError, match="8 views"):
+        TurnedNet().turn(torch.rand(2, 6), 1)
     with pytest.raises(InvalidDataError):
         TurnedNet(MLP()).build((12,))

@@ -9,6 +9,7 @@ import torch
 from siamesekit import SiameseClassifier
 from siamesekit.backbones import MLP, ResidualNet, TurnedNet, WhitenedNet
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
+from siamesekit.training import TrainingLine
 
 LABELS = torch.arange(400) % 8
 
@@ -92,6 +93,46 @@ def test_a_classifier_settles_it_and_saves_the_map(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded.transform(X), classifier.transform(X))
 
 
+def test_training_that_goes_on_is_watched_without_the_old_map() -> None:
+    X, y = items().numpy(), LABELS.numpy()
+    net = settled(0.5)
+    seen = []
+
+    def validate(line: TrainingLine) -> float:
+        seen.append(line.backbone.state_dict()["network.matrix"].numel())
+        return 0.0
+
+    SiameseClassifier(net, max_epochs=1, random_state=0, validation=validate).fit(X, y)
+    assert seen == [0]
+    assert net.state_dict()["network.matrix"].shape == (4, 4)
+
+
+@pytest.mark.parametrize("labels", [np.r_[np.zeros(60), 1, 2], np.arange(62) // 2])
+def test_a_classifier_settles_on_classes_of_two_items_and_more(
+    labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("siamesekit.estimators._fitting._SETTLING", 10)
+    X = items().numpy()[: len(labels)]
+    backbone = WhitenedNet(MLP(hidden=(8,), units=4))
+    fitted = SiameseClassifier(backbone, max_epochs=1, random_state=0).fit(X, labels).backbone_
+    assert fitted.state_dict()["network.matrix"].shape == (4, 4)
+
+
+def test_drawings_that_are_all_alike_leave_embeddings_as_they_are() -> None:
+    net = WhitenedNet(MLP(hidden=(8,), units=4)).build((6,)).eval()
+    x = items()[:8].repeat(3, 1)
+    with torch.no_grad():
+        plain = net(x)
+        net.settle(lambda network: network(x), torch.arange(24) % 8)
+        torch.testing.assert_close(net(x), plain)
+
+
+def test_double_precision_is_no_obstacle() -> None:
+    net = settled(0.5).double()
+    assert net(items().double()).shape == (400, 4)
+    net.settle(lambda network: network(items().double()), LABELS)
+
+
 def test_bad_input_is_named() -> None:
     with pytest.raises(InvalidParameterError, match="shrinkage"):
         WhitenedNet(shrinkage=0.0)
@@ -102,3 +143,5 @@ def test_bad_input_is_named() -> None:
     net = WhitenedNet(MLP(hidden=(8,), units=4)).build((6,)).eval()
     with pytest.raises(InvalidDataError, match="3 items of 3 classes"):
         net.settle(lambda network: torch.ones(3, 4), torch.arange(3))
+    with pytest.raises(InvalidDataError, match="not finite"):
+        net.settle(lambda network: torch.full((4, 4), torch.nan), torch.tensor([0, 0, 1, 1]))
