@@ -1,19 +1,32 @@
 """Types that cross the floors."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-__all__ = ["ArrayLike", "FloatArray", "IntArray", "Pairs", "Shape", "Triplets", "Tuples"]
+__all__ = [
+    "AGGREGATES",
+    "Aggregate",
+    "ArrayLike",
+    "FloatArray",
+    "IntArray",
+    "Pairs",
+    "Shape",
+    "Triplets",
+    "Tuples",
+]
 
 ArrayLike = npt.ArrayLike | Tensor
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Shape = tuple[int, ...]
 """Shape of one item: ``(f,)`` for a vector, ``(c, h, w)`` for an image."""
+Aggregate = Literal["prototype", "mean", "max"]
+"""How the examples of one class make one score; see `siamesekit.gallery.Gallery`."""
+AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
 
 
 class Pairs(NamedTuple):

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from siamesekit._checks import check_choice, check_flag
 from siamesekit._random import RandomState
-from siamesekit._types import ArrayLike, FloatArray
+from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _saving
 from siamesekit.estimators._calibration import calibrate, few_classes
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
 from siamesekit.estimators._parts import KINDS, default_params, make_part
-from siamesekit.gallery import AGGREGATES, Aggregate, Gallery
+from siamesekit.gallery import Gallery
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner

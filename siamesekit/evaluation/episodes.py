@@ -11,12 +11,11 @@ from torch import Tensor
 
 from siamesekit._checks import check_choice, check_flag, check_integer
 from siamesekit._random import RandomState, seed_from
-from siamesekit._types import ArrayLike, IntArray
+from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
-from siamesekit.gallery import AGGREGATES, Aggregate
 
 __all__ = ["Episodes", "Scorer", "draw_episodes", "episode_accuracy", "score_episodes"]
 

@@ -1,5 +1,5 @@
 """Who is it: enroll, identify, forget."""
 
-from siamesekit.gallery.gallery import AGGREGATES, Aggregate, Gallery
+from siamesekit.gallery.gallery import Gallery
 
-__all__ = ["AGGREGATES", "Aggregate", "Gallery"]
+__all__ = ["Gallery"]

@@ -1,20 +1,15 @@
 """The enrolled examples of every class, and how alike a query is to each class."""
 
-from typing import Literal, get_args
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from siamesekit._checks import check_choice, near_matches
-from siamesekit._types import IntArray
+from siamesekit._types import AGGREGATES, Aggregate, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.heads import Head
 
-__all__ = ["AGGREGATES", "Aggregate", "Gallery"]
-
-Aggregate = Literal["prototype", "mean", "max"]
-AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
+__all__ = ["Gallery"]
 
 _BLOCK = 2**22
 

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from siamesekit._types import Aggregate
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation import draw_episodes, episode_accuracy, score_episodes, share_of_ties
-from siamesekit.gallery import Aggregate, Gallery
+from siamesekit.gallery import Gallery
 from siamesekit.heads import CosineHead
 
 LABELS = np.repeat(np.arange(24), 6)
