@@ -21,7 +21,7 @@ __all__ = ["Tiling", "cheapest_tiling", "spectral_conv2d"]
 
 # Images at a time: their buffers stay in the cache.
 _CHUNK = 4
-# Matrices of transforms that are kept, of each kind.
+# Tilings, and matrices of transforms of each kind, that are kept.
 _TABLES = 16
 _MAX_TILES = 4
 # Images that share one transform of the kernels, in the reckoning of its cost.
@@ -88,6 +88,7 @@ class Tiling:
         return self.down * self.across * (channels * forth + out * back + products) + kernels
 
 
+@lru_cache(maxsize=_TABLES)
 def cheapest_tiling(height: int, width: int, side: int, channels: int, out: int) -> Tiling:
     """Return the tiling with the fewest multiplications an image."""
     tilings = [
