@@ -6,7 +6,11 @@ TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit clean
+# Tests whose numbers go through the processor's kernels.
+NUMERIC := $(wildcard $(addprefix tests/,heads losses miners backbones samplers training evaluation \
+	gallery estimators recipes))
+
+.PHONY: demo test lint unit numeric clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/demo.py --out demo
@@ -20,6 +24,13 @@ lint: $(VENV)/.installed-test
 
 unit: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+# Under other kernels than the best that the processor has, other numbers of threads, in bfloat16
+# wherever precision="auto", and in an order drawn anew.
+numeric: $(VENV)/.installed-test
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 SIAMESEKIT_TEST_PRECISION=bfloat16 \
+		$(BIN)/python -m pytest -p randomly $(NUMERIC)
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
