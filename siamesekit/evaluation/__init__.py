@@ -1,5 +1,6 @@
 """How good is it: episodes, retrieval, baselines."""
 
+from siamesekit.evaluation._bootstrap import Estimate
 from siamesekit.evaluation.baselines import cosine_similarity, modified_hausdorff
 from siamesekit.evaluation.calibration import fit_calibration
 from siamesekit.evaluation.episodes import (
@@ -7,6 +8,22 @@ from siamesekit.evaluation.episodes import (
     draw_episodes,
     episode_accuracy,
     score_episodes,
+)
+from siamesekit.evaluation.error_rates import (
+    ErrorRates,
+    equal_error_rate,
+    error_rates,
+    fnmr_at_fmr,
+    min_dcf,
+    roc_auc,
+    tar_at_far,
+)
+from siamesekit.evaluation.identification import (
+    IdentificationRates,
+    cmc,
+    dir_at_fpir,
+    fnir_at_fpir,
+    identification_rates,
 )
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
@@ -18,22 +35,35 @@ from siamesekit.evaluation.verification import best_threshold, verification_accu
 
 __all__ = [
     "Episodes",
+    "ErrorRates",
+    "Estimate",
+    "IdentificationRates",
     "Result",
     "RetrievalMetrics",
     "best_threshold",
     "check_disjoint",
+    "cmc",
     "cosine_similarity",
+    "dir_at_fpir",
     "draw_episodes",
     "episode_accuracy",
+    "equal_error_rate",
+    "error_rates",
     "fit_calibration",
+    "fnir_at_fpir",
+    "fnmr_at_fmr",
+    "identification_rates",
     "knn_accuracy",
     "mean_interval",
+    "min_dcf",
     "modified_hausdorff",
     "one_shot_validation",
     "retrieval_metrics",
+    "roc_auc",
     "runs_accuracy",
     "score_episodes",
     "share_of_ties",
+    "tar_at_far",
     "verification_accuracy",
     "wilson_interval",
 ]

@@ -34,7 +34,7 @@ def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
     InvalidDataError
         If lengths differ, a score is not finite, or pairs of one kind only are given.
     """
-    values, truth = _checked(scores, same)
+    values, truth = checked_pairs(scores, same)
     if truth.all() or not truth.any():
         raise InvalidDataError("same must hold pairs of one class and pairs of two; got one kind.")
     order = np.argsort(values, kind="stable")
@@ -88,7 +88,7 @@ def verification_accuracy(
        recognition", ICML Deep Learning Workshop, 2015, §4.2.
     """
     start = time.perf_counter()
-    values, truth = _checked(scores, same)
+    values, truth = checked_pairs(scores, same)
     right = np.where(values == threshold, 0.5, (values > threshold) == truth)
     share = float(truth.mean())
     return Result(
@@ -107,7 +107,7 @@ def verification_accuracy(
     )
 
 
-def _checked(
+def checked_pairs(
     scores: ArrayLike, same: ArrayLike
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     values = as_array(scores).astype(np.float64)

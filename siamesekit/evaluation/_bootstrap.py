@@ -1,0 +1,98 @@
+"""Intervals by resampling identities: the comparisons of one person are not independent."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from siamesekit._checks import check_integer
+from siamesekit._random import RandomState, seed_from
+from siamesekit._types import IntArray
+
+__all__ = ["Estimate", "Weights", "identity_interval"]
+
+Weights = npt.NDArray[np.float64]
+
+_CONFIDENCE = 0.95
+
+
+class Estimate(NamedTuple):
+    """A figure and its interval.
+
+    Attributes
+    ----------
+    value : float
+    interval : tuple of float, or None
+        Lower and upper end of the 95 % interval by identity; None where no identities were given.
+    """
+
+    value: float
+    interval: tuple[float, float] | None
+
+
+def identity_interval(
+    figure: Callable[[Weights], float],
+    members: tuple[IntArray, ...],
+    *,
+    n_resamples: int,
+    random_state: RandomState,
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a figure over resampled identities.
+
+    Identities are drawn with replacement; a comparison weighs as often as *each* of its identities
+    was drawn, so a pair of two people weighs the product (Bolle, Ratha and Pankanti [1]_ resample
+    subsets in the same way). Replicates without a value (NaN) are left out.
+
+    A figure that is the same in every replicate, as an error rate of 0, has no spread to
+    resample. Where the figure stands at one of its bounds, the interval therefore reaches as far
+    from it as ``n`` independent identities allow: ``1 - 0.025^(1/n)``, the exact (Clopper-Pearson)
+    limit.
+
+    Parameters
+    ----------
+    figure : callable
+        From the weights of the comparisons, shape (c,), to the figure.
+    members : tuple of ndarray of int64, each of shape (c,)
+        Code of each identity that a comparison belongs to, ``0 .. n - 1``; where two are equal the
+        identity counts once.
+    n_resamples : int
+        At least 100.
+    random_state : int, Generator or None
+    bounds : tuple of float, optional
+        Ends of the figure's range, if it has a length of 1 (a rate).
+
+    References
+    ----------
+    .. [1] R. Bolle, N. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the
+       subsets bootstrap", Computer Vision and Image Understanding 93, 2004.
+    """
+    check_integer("n_resamples", n_resamples, low=100)
+    generator = np.random.default_rng(seed_from(random_state))
+    n = 1 + max(int(codes.max()) for codes in members)
+    replicates = []
+    for _ in range(n_resamples):
+        drawn = np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
+        replicates.append(figure(_weights(drawn, members)))
+    values = np.array(replicates)
+    values = values[np.isfinite(values)]
+    tail = (1 - _CONFIDENCE) / 2
+    value = figure(np.ones(len(members[0])))
+    low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (value, value)
+    low, high = min(float(low), value), max(float(high), value)
+    if bounds is not None:
+        reach = 1 - tail ** (1 / n)
+        if value <= bounds[0]:
+            high = max(high, bounds[0] + reach)
+        if value >= bounds[1]:
+            low = min(low, bounds[1] - reach)
+    return low, high
+
+
+def _weights(drawn: Weights, members: tuple[IntArray, ...]) -> Weights:
+    first, *others = members
+    weights: Weights = drawn[first]
+    for codes in others:
+        weights = weights * np.where(codes == first, 1.0, drawn[codes])
+    return weights
