@@ -200,8 +200,11 @@ def _check_embeddings(part: Backbone, items: Tensor, found: _Findings) -> None:
 
 
 def _check_head(part: Head, found: _Findings) -> None:
-    learned = getattr(part, "learned", None)
-    found.expect(isinstance(learned, bool), "the class must say learned = True or learned = False")
+    gives = getattr(part, "gives", None)
+    found.expect(
+        gives in ("logit", "distance"),
+        'the class must say gives = "logit" or gives = "distance"',
+    )
     with found.attempt("build(dim)"):
         part.build(_DIM)
     part.eval()
@@ -222,7 +225,7 @@ def _check_head(part: Head, found: _Findings) -> None:
             "pairs(a, b) must equal the diagonal of forward(a, b)",
         )
         found.expect(_close(part(b, a).T, scores), "head(a, b) must equal head(b, a).T")
-    if learned is False:
+    if gives == "distance":
         with found.attempt("comparing items with themselves"), torch.no_grad():
             among = part(a, a)
             found.expect(

@@ -163,7 +163,7 @@ def test_a_backbones_author_is_told_everything_at_once() -> None:
 
 
 class BadHead(Head):
-    """A distance where a score is due, its root without a guard, and no word on `learned`."""
+    """A distance where a score is due, its root without a guard, and no word on what it gives."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return (a[:, None] - b[None]).square().sum(-1).sqrt() + a.sum(1)[:, None]
@@ -181,7 +181,7 @@ class Distance(EuclideanHead):
 
 
 class Unlearned(EuclideanHead):
-    learned = True
+    gives = "logit"
 
     def __init__(self) -> None:
         super().__init__()
@@ -190,7 +190,7 @@ class Unlearned(EuclideanHead):
 
 def test_a_heads_author_is_told_everything_at_once() -> None:
     text = missing("heads", BadHead)
-    assert "learned = True or learned = False" in text
+    assert 'gives = "logit" or gives = "distance"' in text
     assert "pairs must return scores of shape (n,); got (5, 1)" in text
     assert "must equal the diagonal" in text
     assert "head(a, b) must equal head(b, a).T" in text

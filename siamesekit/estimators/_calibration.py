@@ -28,7 +28,7 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[fl
         Class of each.
     seed : int
     """
-    if head.learned:
+    if head.gives == "logit":
         return 1.0, 0.0
     i, j = _draw_pairs(codes, torch.Generator().manual_seed(seed))
     with torch.inference_mode():

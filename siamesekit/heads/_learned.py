@@ -19,7 +19,7 @@ class LearnedHead(CheckedHead):
         Length of the embeddings the head was built for; None before `build`.
     """
 
-    learned = True
+    gives = "logit"
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """What every head is."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -19,12 +19,11 @@ class Head(Part, nn.Module, ABC):
 
     Attributes
     ----------
-    learned : bool
-        True where the scores are logits of *same* from trained weights; False where the score is
-        minus a distance.
+    gives : {"logit", "distance"}
+        What a score is: a logit of *same*, from trained weights, or minus a distance.
     """
 
-    learned: ClassVar[bool]
+    gives: ClassVar[Literal["logit", "distance"]]
 
     def build(self, dim: int) -> Self:
         """Make the weights for embeddings of `dim` numbers; keep those that are there already.

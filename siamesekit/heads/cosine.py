@@ -16,7 +16,7 @@ class CosineHead(CheckedHead):
     An embedding of zeros has no direction; its cosine with anything, itself too, is 0.
     """
 
-    learned = False
+    gives = "distance"
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return (unit(a) @ unit(b).T - 1).clamp(max=0)

@@ -17,7 +17,7 @@ class SqEuclideanHead(CheckedHead):
     they are; on the unit sphere it is twice the distance of head ``cosine``.
     """
 
-    learned = False
+    gives = "distance"
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -squared_distances(a, b)

@@ -283,5 +283,5 @@ class _Run:
 
 def _margin_of(line: TrainingLine) -> float | None:
     margin = getattr(line.loss, "margin", None)
-    on_distances = line.loss.takes == "scores" and not line.head.learned
+    on_distances = line.loss.takes == "scores" and line.head.gives == "distance"
     return float(margin) if on_distances and isinstance(margin, int | float) else None

@@ -217,7 +217,7 @@ def test_learned_head_is_used_only_as_built(name: str) -> None:
 @pytest.mark.parametrize("name", ["l1", "squared"])
 def test_head_starts_by_taking_the_near_for_the_same(name: str) -> None:
     head: Head = registry.create("heads", name).build(16)
-    assert head.learned
+    assert head.gives == "logit"
     a = normal(50, 16)
     assert (head.pairs(a, a) > 0).all()
     assert (head.pairs(a, normal(50, 16, seed=1)) < 0).all()
@@ -251,7 +251,7 @@ def test_learned_head_learns_which_numbers_matter(name: str) -> None:
 def test_fixed_score_is_minus_a_distance(name: str, sets: tuple[Tensor, Tensor]) -> None:
     a, b = sets
     head = made(name, a.shape[1])
-    assert not head.learned
+    assert head.gives == "distance"
     assert not list(head.parameters())
     scores, with_itself = head(a, b), head(a, a).diagonal()
     assert (scores <= 0).all()
