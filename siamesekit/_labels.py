@@ -70,7 +70,7 @@ def as_classes(values: ArrayLike, name: str = "classes") -> np.ndarray:
         return as_labels(list(values), name)
     is_one = isinstance(values, str | np.generic) or not isinstance(values, Iterable)
     if is_one or getattr(values, "ndim", None) == 0:
-        return as_labels([values], name)  # type: ignore[list-item]
+        return as_labels([values], name)  # type: ignore[arg-type]
     return as_labels(values, name)
 
 
