@@ -1,11 +1,38 @@
 """Fixtures that tests of several folders share."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from siamesekit import estimators, training
+
+# The precision that "auto" is to mean in this run of the tests, so that one machine can show what
+# another would: float32 or bfloat16. Only the tests know this variable.
+_PRECISION = os.environ.get("SIAMESEKIT_TEST_PRECISION")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forced_precision() -> Iterator[None]:
+    """Let the estimators' ``precision="auto"`` be what the environment names, on any processor."""
+    if not _PRECISION:
+        yield
+        return
+    resolve = training.resolve_precision
+
+    def forced(precision: str, *given: object) -> torch.dtype:
+        return resolve(_PRECISION if precision == "auto" else precision, *given)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, module in list(sys.modules.items()):
+            if name.startswith(estimators.__name__) and hasattr(module, "resolve_precision"):
+                patch.setattr(module, "resolve_precision", forced)
+        yield
 
 
 @pytest.fixture(scope="session")
