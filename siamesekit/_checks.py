@@ -1,13 +1,22 @@
 """Checks at the door: each names the argument, what was given and what is allowed."""
 
 import math
+import os
 from collections.abc import Collection
 from difflib import get_close_matches
 from numbers import Integral, Real
+from pathlib import Path
 
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["check_choice", "check_flag", "check_integer", "check_number", "near_matches"]
+__all__ = [
+    "check_choice",
+    "check_flag",
+    "check_integer",
+    "check_number",
+    "check_path",
+    "near_matches",
+]
 
 
 def near_matches(name: str, known: Collection[str]) -> str:
@@ -82,3 +91,19 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidParameterError(f"{name} must be True or False; got {value!r}.")
     return value
+
+
+def check_path(name: str, value: object) -> Path:
+    """Return `value` as a path.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `value` is no text or path object, is empty, or holds what no path can.
+    """
+    text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InvalidParameterError(
+            f"{name} must be a path, str or os.PathLike, of one character or more; got {value!r}."
+        )
+    return Path(text)
