@@ -2,12 +2,63 @@
 
 import copy
 import inspect
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 from siamesekit._checks import near_matches
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["Part"]
+__all__ = ["Part", "merge_params"]
+
+
+def merge_params(
+    owner: str,
+    current: Mapping[str, Any],
+    given: Mapping[str, Any],
+    as_part: Callable[[str, Any], Any] = lambda name, value: value,
+) -> dict[str, Any]:
+    """Return arguments with new values, among them parts with new parameters.
+
+    Parameters
+    ----------
+    owner : str
+        Whose arguments they are, for an error.
+    current : mapping
+        All arguments as they are.
+    given : mapping
+        New values, by ``argument`` or ``argument__parameter``. A part is changed in a copy.
+    as_part : callable, optional
+        From an argument's name and value to the part that it stands for, where it stands for one.
+
+    Raises
+    ------
+    InvalidParameterError
+        If there is no such argument, what it holds has no parameters, or a part refuses a value.
+    """
+    merged = dict(current)
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in given.items():
+        name, delimiter, inner = key.partition("__")
+        if name not in merged:
+            allowed = ", ".join(map(repr, merged)) or "none"
+            raise InvalidParameterError(
+                f"{name!r} is no parameter of {owner}; allowed: {allowed}."
+                f"{near_matches(name, merged)}"
+            )
+        if delimiter:
+            nested.setdefault(name, {})[inner] = value
+        else:
+            merged[name] = value
+    for name, params in nested.items():
+        part = as_part(name, merged[name])
+        if not hasattr(part, "set_params"):
+            key = f"{name}__{next(iter(params))}"
+            raise InvalidParameterError(
+                f"{key} must follow a part that has parameters; {name} is {part!r}. Give the part "
+                f"first, by name or as an instance, as in set_params({name}=…, {key}=…)."
+            )
+        merged[name] = copy.copy(part).set_params(**params)
+    return merged
 
 
 class Part:
@@ -24,6 +75,18 @@ class Part:
         parameters = inspect.signature(cls).parameters.values()
         return tuple(p.name for p in parameters if p.kind not in kinds)
 
+    @classmethod
+    def default_params(cls) -> dict[str, Any]:
+        """Return what `get_params` returns of a part made without arguments.
+
+        It is not made for that, which could be costly, unless it lists its parameters itself.
+        """
+        if cls.get_params is not Part.get_params:
+            return cls().get_params()
+        parameters = inspect.signature(cls).parameters
+        params = {name: parameters[name].default for name in cls.parameter_names()}
+        return _with_inner({k: v for k, v in params.items() if v is not inspect.Parameter.empty})
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments as they are now.
 
@@ -34,12 +97,7 @@ class Part:
             ``argument__parameter``.
         """
         params: dict[str, Any] = {name: getattr(self, name) for name in self.parameter_names()}
-        if deep:
-            for name, value in list(params.items()):
-                if isinstance(value, Part):
-                    inner = value.get_params(deep=True)
-                    params.update({f"{name}__{key}": v for key, v in inner.items()})
-        return params
+        return _with_inner(params) if deep else params
 
     def set_params(self, **params: Any) -> Self:
         """Set constructor arguments; the part starts afresh, unbuilt, with the new values.
@@ -52,22 +110,7 @@ class Part:
         """
         if not params:
             return self
-        merged = self.get_params(deep=False)
-        nested: dict[str, dict[str, Any]] = {}
-        for key, value in params.items():
-            name, delimiter, inner = key.partition("__")
-            if name not in merged:
-                hint = near_matches(name, merged)
-                allowed = ", ".join(map(repr, merged)) or "none"
-                raise InvalidParameterError(
-                    f"{name!r} is no parameter of {type(self).__name__}; allowed: {allowed}.{hint}"
-                )
-            if delimiter:
-                nested.setdefault(name, {})[inner] = value
-            else:
-                merged[name] = value
-        for name, inner_params in nested.items():
-            merged[name] = copy.deepcopy(merged[name]).set_params(**inner_params)
+        merged = merge_params(type(self).__name__, self.get_params(deep=False), params)
         # A second object takes the checks first, so that a refused value leaves this one whole.
         self.__dict__ = type(self)(**merged).__dict__
         return self
@@ -75,3 +118,14 @@ class Part:
     def __sklearn_clone__(self) -> Self:
         # A backbone given with its weights is meant to keep them; scikit-learn would rebuild it.
         return copy.deepcopy(self)
+
+
+def _with_inner(params: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters, and those of the parts among them as ``argument__parameter``."""
+    inner = {
+        f"{name}__{key}": value
+        for name, part in params.items()
+        if isinstance(part, Part)
+        for key, value in part.get_params(deep=True).items()
+    }
+    return params | inner

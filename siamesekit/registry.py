@@ -19,16 +19,59 @@ from siamesekit._checks import check_choice, near_matches
 from siamesekit.errors import (
     InvalidParameterError,
     PluginConflictError,
+    PluginError,
     PluginImportError,
     UnknownPartError,
 )
 
-__all__ = ["KINDS", "create", "get", "make", "name_of", "names", "register", "register_family"]
+__all__ = [
+    "ARGUMENTS",
+    "KINDS",
+    "Kind",
+    "create",
+    "get",
+    "make",
+    "name_of",
+    "names",
+    "register",
+    "register_family",
+]
 
-KINDS = ("backbones", "heads", "losses", "miners", "samplers", "indexes")
 
-# The registry lies below the floors, so it knows where each kind lives by name only.
-_HOMES = {kind: f"siamesekit.{kind}" for kind in KINDS} | {"indexes": "siamesekit.gallery"}
+class Kind(NamedTuple):
+    """One kind of part.
+
+    Attributes
+    ----------
+    home : str
+        Module that registers the built-in parts when it is imported. The registry lies below the
+        floors, so it knows them by name only.
+    base : str
+        ``"module:name"`` of what a part must be an instance of.
+    argument : str or None
+        Argument of the estimators that takes such a part.
+    """
+
+    home: str
+    base: str
+    argument: str | None = None
+
+
+KINDS = {
+    "backbones": Kind("siamesekit.backbones", "torch.nn:Module", "backbone"),
+    "heads": Kind("siamesekit.heads", "siamesekit.heads:Head", "head"),
+    "losses": Kind("siamesekit.losses", "siamesekit.losses:Loss", "loss"),
+    "miners": Kind("siamesekit.miners", "siamesekit.miners:Miner", "miner"),
+    "samplers": Kind("siamesekit.samplers", "siamesekit.samplers:Sampler", "sampler"),
+    "indexes": Kind("siamesekit.gallery", "collections.abc:Sized"),
+    "augmentations": Kind("siamesekit.data", "collections.abc:Callable", "augment"),
+    "readers": Kind("siamesekit.data", "collections.abc:Callable"),
+}
+"""All kinds of parts: the one list of them. Entry points of a kind have the group
+``siamesekit.<kind>``."""
+
+ARGUMENTS = {k.argument: kind for kind, k in KINDS.items() if k.argument is not None}
+"""Kind of each argument of the estimators that is a part."""
 
 _PartClass = TypeVar("_PartClass", bound=type[Any])
 
@@ -40,7 +83,6 @@ class _Family(NamedTuple):
 
 _builtins: dict[str, dict[str, type[Any]]] = {kind: {} for kind in KINDS}
 _families: dict[str, dict[str, _Family]] = {kind: {} for kind in KINDS}
-_plugins: dict[tuple[str, str], type[Any]] = {}
 
 
 def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
@@ -48,19 +90,29 @@ def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
 
     Parameters
     ----------
-    kind : {"backbones", "heads", "losses", "miners", "samplers", "indexes"}
+    kind : str
+        One of `KINDS`.
     name : str
+        Without a colon, which families have (``"pml:NTXentLoss"``).
 
     Raises
     ------
     InvalidParameterError
-        If `kind` is unknown, or `name` is a built-in of that kind already.
+        If `kind` is unknown, `name` is no name, or another class has it already. The same class
+        defined anew, as when a notebook's cell runs again, takes the old one's place.
     """
     check_choice("kind", kind, KINDS)
+    if not isinstance(name, str) or not name or ":" in name:
+        raise InvalidParameterError(f"name must be a string without a colon; got {name!r}.")
 
     def add(cls: _PartClass) -> _PartClass:
-        if name in _builtins[kind]:
-            raise InvalidParameterError(f"name {name!r} is a built-in of {kind} already.")
+        if not isinstance(cls, type):
+            raise InvalidParameterError(f"what is registered must be a class; got {cls!r}.")
+        old = _builtins[kind].get(name)
+        if old is not None and _origin(old) != _origin(cls):
+            raise InvalidParameterError(
+                f"name {name!r} is a built-in of {kind} already: {'.'.join(_origin(old))}."
+            )
         _builtins[kind][name] = cls
         return cls
 
@@ -111,14 +163,19 @@ def get(kind: str, name: str) -> type[Any]:
 
     Raises
     ------
+    InvalidParameterError
+        If `kind` is unknown, or `name` is no string.
     UnknownPartError
-        If there is no such part; near matches are suggested.
+        If there is no such part; near matches are suggested, and entry points in a group that is
+        misspelt are named.
     PluginImportError
         If the part is a plugin whose module fails to import.
     PluginConflictError
         If two installed distributions offer the name.
     """
     _load_builtins(kind)
+    if not isinstance(name, str):
+        raise InvalidParameterError(f"name must be a string, a name in {kind}; got {name!r}.")
     claims = [entry for entry in _entry_points(kind) if entry.name == name]
     if name in _builtins[kind]:
         if claims:
@@ -136,7 +193,8 @@ def get(kind: str, name: str) -> type[Any]:
     known = names(kind)
     shown = ", ".join(repr(n) for n in known if ":" not in n)
     raise UnknownPartError(
-        f"{kind} has no part named {name!r}.{near_matches(name, known)} Known: {shown}."
+        f"{kind} has no part named {name!r}.{near_matches(name, known)} Known: {shown or 'none'}."
+        f"{_strays(kind, name)}"
     )
 
 
@@ -159,14 +217,22 @@ def create(kind: str, name: str, **params: Any) -> Any:
         As in `get`.
     """
     cls = get(kind, name)
-    accepted = inspect.signature(cls).parameters
-    for key in params:
+    signature = inspect.signature(cls)
+    accepted = signature.parameters
+    takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
+    for key in () if takes_any else params:
         if key not in accepted:
             allowed = ", ".join(map(repr, accepted)) or "none"
             raise InvalidParameterError(
                 f"{key!r} is no parameter of {name!r} in {kind}; allowed: {allowed}."
                 f"{near_matches(key, accepted)}"
             )
+    try:
+        signature.bind(**params)
+    except TypeError as error:
+        raise InvalidParameterError(
+            f"{name!r} in {kind} must be given its parameters: {error}."
+        ) from error
     return cls(**params)
 
 
@@ -181,12 +247,26 @@ def make(kind: str, spec: object) -> Any:
 
     Raises
     ------
+    InvalidParameterError
+        If what `spec` is or makes is no part of `kind`, or it cannot be made or copied.
     UnknownPartError, PluginImportError, PluginConflictError
         As in `get`.
     """
+    check_choice("kind", kind, KINDS)
+    argument = KINDS[kind].argument or "spec"
     if isinstance(spec, str):
-        return create(kind, spec)
-    return spec() if isinstance(spec, type) else copy.deepcopy(spec)
+        part = create(kind, spec)
+    elif isinstance(spec, type):
+        part = _instance(argument, spec)
+    else:
+        part = spec
+    base = _base(kind)
+    if not isinstance(part, base):
+        raise InvalidParameterError(
+            f"{argument} must be a name, or a class or an instance of {base.__name__}; "
+            f"got {part!r}."
+        )
+    return _copied(argument, part) if part is spec else part
 
 
 def name_of(kind: str, part: object) -> str | None:
@@ -197,25 +277,80 @@ def name_of(kind: str, part: object) -> str | None:
     kind : str
         One of `KINDS`.
     part : object
-        An instance of a part.
+        A part, or the class of one. A plugin's is found although its name was never asked for.
     """
     _load_builtins(kind)
-    for name, cls in _builtins[kind].items():
-        if type(part) is cls:
+    cls = part if isinstance(part, type) else type(part)
+    for name, known in _builtins[kind].items():
+        if cls is known:
             return name
-    for (plugin_kind, name), cls in _plugins.items():
-        if plugin_kind == kind and type(part) is cls:
-            return name
+    for entry in _entry_points(kind):
+        # Only a package that is imported already can be where the class comes from.
+        if entry.module.partition(".")[0] == cls.__module__.partition(".")[0]:
+            try:
+                found = get(kind, entry.name)
+            except PluginError:
+                continue
+            if cls is found:
+                return entry.name
     for prefix, family in _families[kind].items():
-        rest = type(part).__name__
-        if rest in set(family.names()) and family.get(rest) is type(part):
+        rest = cls.__name__
+        if rest in set(family.names()) and family.get(rest) is cls:
             return f"{prefix}:{rest}"
     return None
 
 
+def _instance(argument: str, cls: type[Any]) -> Any:
+    try:
+        inspect.signature(cls).bind()
+    except TypeError as error:
+        raise InvalidParameterError(
+            f"{argument}={cls.__name__} cannot be made without arguments ({error}); "
+            f"give an instance: {argument}={cls.__name__}(…)."
+        ) from error
+    except ValueError:  # a class without a signature, such as one written in C
+        pass
+    return cls()
+
+
+def _copied(argument: str, part: Any) -> Any:
+    try:
+        return copy.deepcopy(part)
+    except (TypeError, RuntimeError) as error:  # open files, locks; tensors inside a graph
+        raise InvalidParameterError(
+            f"{argument} must be an object that copy.deepcopy copies; got a "
+            f"{type(part).__name__}: {error}."
+        ) from error
+
+
+def _base(kind: str) -> type[Any]:
+    module, _, name = KINDS[kind].base.partition(":")
+    base: type[Any] = getattr(importlib.import_module(module), name)
+    return base
+
+
+def _origin(cls: type[Any]) -> tuple[str, str]:
+    return cls.__module__, cls.__qualname__
+
+
+def _strays(kind: str, name: str) -> str:
+    """Return a sentence on the part that an entry point of a misspelt group or kind offers."""
+    known = {f"siamesekit.{other}" for other in KINDS}
+    every = entry_points()
+    for group in sorted(every.groups - {f"siamesekit.{kind}"}):
+        near = group in known or group.startswith("siamesekit") or near_matches(group, known)
+        for entry in every.select(group=group, name=name) if near else ():
+            what = "another kind" if group in known else "no kind of siamesekit's"
+            return (
+                f" {_distribution(entry)} offers {name!r} in the entry-point group {group!r}, "
+                f"which is {what}; that of {kind} is 'siamesekit.{kind}'."
+            )
+    return ""
+
+
 def _load_builtins(kind: str) -> None:
     check_choice("kind", kind, KINDS)
-    importlib.import_module(_HOMES[kind])
+    importlib.import_module(KINDS[kind].home)
 
 
 def _entry_points(kind: str) -> tuple[EntryPoint, ...]:
@@ -249,5 +384,4 @@ def _load_plugin(kind: str, name: str, claims: list[EntryPoint]) -> type[Any]:
             f"{name!r} of {kind}, offered by {_distribution(entry)}, must be a class; "
             f"{entry.value!r} is {plugin!r}."
         )
-    _plugins[kind, name] = plugin
     return plugin

@@ -8,6 +8,7 @@ A plugin's author writes one test::
         check_plugin("losses", "my-loss")
 """
 
+import copy
 import random
 import re
 from collections.abc import Callable, Iterator
@@ -79,7 +80,7 @@ def check_plugin(kind: str, name: str | type[Any] | Part) -> None:
     found = _Findings()
     with isolated_rng(_SEED):
         with found.attempt("making it with its default parameters"):
-            part = registry.make(kind, spec)
+            part = spec() if isinstance(spec, type) else copy.deepcopy(spec)
             found.expect(isinstance(part, base), f"it must be a {base.__module__}.{base.__name__}")
         if not found.missing:
             _check_parameters(part, found)

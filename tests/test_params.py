@@ -66,3 +66,15 @@ def test_set_params_reaches_into_inner_parts() -> None:
     outer = Outer(MLP())
     outer.set_params(inner__units=9)
     assert outer.get_params()["inner__units"] == 9
+
+
+def test_reaching_into_what_has_no_parameters_says_what_to_give_first() -> None:
+    with pytest.raises(InvalidParameterError, match=r"inner__units must follow a part.*None"):
+        Outer().set_params(inner__units=9)
+
+
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_default_parameters_are_those_of_a_part_made_without_arguments(
+    kind: str, name: str
+) -> None:
+    assert registry.get(kind, name).default_params() == registry.create(kind, name).get_params()

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from siamesekit import registry
+from siamesekit.data import RandomAffine
 from siamesekit.errors import (
     InvalidParameterError,
     PluginConflictError,
     PluginImportError,
     UnknownPartError,
 )
+from siamesekit.heads import CosineHead
 
 
 class Shop:
@@ -21,13 +23,15 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def install(self, dist: str, kind: str, name: str, value: str, code: str) -> None:
+    def install(
+        self, dist: str, kind: str, name: str, value: str, code: str, group: str = "siamesekit.{}"
+    ) -> None:
         module = value.split(":")[0]
         (self.folder / f"{module}.py").write_text(code)
         info = self.folder / f"{dist.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[siamesekit.{kind}]\n{name} = {value}\n")
+        (info / "entry_points.txt").write_text(f"[{group.format(kind)}]\n{name} = {value}\n")
 
 
 @pytest.fixture
@@ -111,7 +115,7 @@ def test_a_name_is_registered_once() -> None:
         registry.register("heads", "cosine")(object)
 
 
-@pytest.mark.parametrize("kind", [k for k in registry.KINDS if k != "indexes"])
+@pytest.mark.parametrize("kind", list(registry.KINDS))
 def test_every_built_in_is_found_again_by_its_instance(kind: str) -> None:
     for name in registry.names(kind):
         if ":" not in name:
@@ -130,3 +134,83 @@ def test_importing_the_package_scans_for_no_plugin() -> None:
         "import siamesekit"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_same_class_may_be_registered_again_as_when_a_cell_runs_twice() -> None:
+    code = (
+        "from siamesekit.registry import register\nfrom siamesekit.heads import CosineHead\n"
+        "@register('heads', 'of-a-notebook')\nclass MyHead(CosineHead):\n    pass\n"
+    )
+    cell: dict[str, object] = {"__name__": "__main__"}
+    try:
+        exec(code, cell)
+        first = cell["MyHead"]
+        exec(code, cell)
+        assert registry.get("heads", "of-a-notebook") is cell["MyHead"] is not first
+        with pytest.raises(InvalidParameterError, match=r"already: __main__\.MyHead"):
+            registry.register("heads", "of-a-notebook")(object)
+    finally:
+        registry._builtins["heads"].pop("of-a-notebook", None)
+
+
+def test_a_plugin_given_as_an_instance_is_found_though_its_name_was_never_asked_for(
+    shop: Shop,
+) -> None:
+    shop.install("quiet-shop", "heads", "quiet", "quiet_shop_heads:ShopHead", HEAD)
+    import quiet_shop_heads  # type: ignore[import-not-found]
+
+    assert registry.name_of("heads", quiet_shop_heads.ShopHead(3.0)) == "quiet"
+    assert registry.name_of("heads", quiet_shop_heads.ShopHead) == "quiet"
+
+
+def test_a_failing_neighbour_is_no_hindrance_to_name_of(shop: Shop) -> None:
+    shop.install("pair-a", "heads", "pair-a", "pair_shop:ShopHead", HEAD)
+    shop.install("pair-b", "heads", "pair-b", "pair_shop:NoSuchHead", HEAD)
+    import pair_shop  # type: ignore[import-not-found]
+
+    assert registry.name_of("heads", pair_shop.ShopHead()) == "pair-a"
+
+
+@pytest.mark.parametrize("group", ["siamesekit.losss", "siamese-kit.losses", "siamesekit.heads"])
+def test_a_misspelt_entry_point_group_is_named(group: str, shop: Shop) -> None:
+    shop.install("stray-shop", "losses", "stray", "stray_shop:X", "", group=group)
+    with pytest.raises(UnknownPartError, match=rf"'stray-shop' 1\.0 offers .*'{group}'"):
+        registry.get("losses", "stray")
+
+
+@pytest.mark.parametrize("name", [None, 5, ["cosine"], b"cosine"])
+def test_a_name_that_is_no_string_is_refused(name: object) -> None:
+    with pytest.raises(InvalidParameterError, match="name must be a string"):
+        registry.get("heads", name)  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="name must be a string"):
+        registry.register("heads", name)  # type: ignore[arg-type]
+
+
+class NeedsSize(CosineHead):
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "message"),
+    [
+        ("heads", 5, r"head must be a name, or a class or an instance of Head; got 5"),
+        ("heads", None, r"head must be a name"),
+        ("losses", CosineHead(), r"loss must be a name, or a class or an instance of Loss"),
+        ("miners", int, r"miner must be a name, or a class or an instance of Miner; got 0"),
+        ("augmentations", 3, r"augment must be a name"),
+        ("readers", 3, r"spec must be a name"),
+        ("heads", NeedsSize, r"head=NeedsSize cannot be made without arguments"),
+        ("hats", "cosine", r"kind must be one of"),
+    ],
+)
+def test_what_is_no_part_of_a_kind_is_refused(kind: str, spec: object, message: str) -> None:
+    with pytest.raises(InvalidParameterError, match=message):
+        registry.make(kind, spec)
+
+
+def test_augmentations_are_a_kind() -> None:
+    assert "affine" in registry.names("augmentations")
+    assert isinstance(registry.create("augmentations", "affine", rotation=3.0), RandomAffine)
+    assert registry.names("readers") == sorted(registry.names("readers"))

@@ -9,10 +9,12 @@ from torch.nn import functional as F
 from siamesekit._checks import check_number
 from siamesekit._params import Part
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.registry import register
 
 __all__ = ["RandomAffine"]
 
 
+@register("augmentations", "affine")
 class RandomAffine(Part):
     """Rotate, shear, scale and shift each image by amounts of its own.
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from siamesekit._checks import check_choice
+from siamesekit._params import merge_params
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
@@ -21,10 +22,11 @@ from siamesekit.estimators import _saving
 from siamesekit.estimators._calibration import calibrate, few_classes
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
-from siamesekit.estimators._parts import KINDS, default_params, make_part
+from siamesekit.estimators._parts import default_params, make_part
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
+from siamesekit.registry import ARGUMENTS
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, History, embed_items, resolve_device
 from siamesekit.training.device import Device, Precision
@@ -82,19 +84,23 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the parameters; with `deep`, those of the parts too, as ``loss__margin``."""
         params: dict[str, Any] = super().get_params(deep=deep)
         if deep:
-            for argument in KINDS:
-                inner = default_params(argument, params[argument])
+            for argument in ARGUMENTS:
+                inner = default_params(argument, params.get(argument))
                 params.update({f"{argument}__{key}": value for key, value in inner.items()})
         return params
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``loss__margin=0.3`` reaches into the part, however it was given."""
-        for argument in KINDS:
-            given = params.get(argument, getattr(self, argument))
-            reached_into = any(key.startswith(f"{argument}__") for key in params)
-            if reached_into and isinstance(given, str | type) and given != "auto":
-                params[argument] = make_part(argument, given)
-        super().set_params(**params)
+        """Set parameters; ``loss__margin=0.3`` reaches into the part, however it was given.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such parameter, a part refuses a value, or there is no part to reach
+            into (``backbone="auto"``, ``miner=None``). Nothing is then set.
+        """
+        current = self.get_params(deep=False)
+        for name, value in merge_params(type(self).__name__, current, params, _as_part).items():
+            setattr(self, name, value)
         return self
 
     # -- training -----------------------------------------------------------------------------
@@ -214,7 +220,7 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         params = self.get_params(deep=False)
-        specs = {a: _saving.encode_spec(KINDS.get(a), v) for a, v in params.items()}
+        specs = {a: _saving.encode_spec(ARGUMENTS.get(a), v) for a, v in params.items()}
         state, tensors = self._state()
         description = {
             "estimator": type(self).__name__,
@@ -258,7 +264,7 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         params = {
             argument: parts[argument]
             if argument in parts
-            else _saving.decode_spec(argument, KINDS.get(argument), entry)
+            else _saving.decode_spec(argument, ARGUMENTS.get(argument), entry)
             for argument, entry in description["params"].items()
         }
         loaded = cls(**params)
@@ -335,3 +341,9 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _embed(self, items: Tensor) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)
+
+
+def _as_part(argument: str, value: Any) -> Any:
+    """Return the part that a name or a class stands for, to reach into; else what was given."""
+    is_spec = argument in ARGUMENTS and isinstance(value, str | type) and value != "auto"
+    return make_part(argument, value) if is_spec else value
