@@ -1,15 +1,20 @@
 """Randomness: everything flows from a ``random_state`` or a ``torch.Generator``."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["RandomState", "generator_from", "isolated_rng", "seed_from"]
+__all__ = ["RandomState", "Seeds", "drawing_from", "generator_from", "seed_from"]
 
 RandomState = int | np.random.RandomState | np.random.Generator | torch.Generator | None
 
@@ -58,18 +63,196 @@ def generator_from(
 
 
 @contextmanager
-def isolated_rng(seed: int) -> Iterator[None]:
-    """Run a block whose draws from torch's default generators depend on `seed` alone.
+def drawing_from(generator: torch.Generator | int) -> Iterator[None]:
+    """Run a block in which all that this thread draws comes from `generator`.
 
-    ``nn.Dropout``, ``nn.init`` and third-party modules take no generator. Inside this block they
-    draw from default generators that start at `seed`; afterwards those are as they were before,
-    so the caller's global state is neither read nor changed.
+    ``nn.Dropout``, ``nn.init`` and third-party modules take no generator. Inside this block the
+    random operators that they end in are handed one, so torch's default generators are neither
+    read nor changed, at no moment, and threads do not meet. The numbers are those that a default
+    generator in the same state would give.
+
+    Blocks nest: the inner one draws. What is drawn on another device comes from a generator
+    there, with the seed of this one.
 
     Parameters
     ----------
-    seed : int
-        In ``[0, 2**32)``.
+    generator : torch.Generator or int
+        A seed makes a new one on the CPU.
+
+    Raises
+    ------
+    InvalidParameterError
+        Inside, if random layers are run again in ``backward`` (activation checkpointing): they
+        would draw anew, and the gradient would be that of another pass.
+
+    Notes
+    -----
+    Each operator in the block passes through Python, at some microseconds. NumPy's and Python's
+    own global generators are not reached.
     """
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    if not isinstance(generator, torch.Generator):
+        generator = torch.Generator().manual_seed(generator)
+    with _ExplicitAttention(), _Drawing(generator):
         yield
+
+
+class Seeds(nn.Module):
+    """A layer that returns a new seed at every call, for layers that draw more than once the same.
+
+    As ``nn.Dropout`` does, it draws from torch's default generator or from what `drawing_from`
+    puts in its place.
+    """
+
+    def forward(self) -> int:
+        """Return an int in ``[0, 2**31)``."""
+        return int(torch.randint(2**31, ()))
+
+
+class _Drawing(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Hands a generator to every operator that draws and was given none."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._generators = {generator.device: generator}
+        self._seed = generator.initial_seed()
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if _is_made_of_others(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        drawing = _with_generator(func)
+        if drawing is None or kwargs.get("generator") is not None:
+            return func(*args, **kwargs)
+        device = _device_of(args, kwargs)
+        if device.type == "meta":  # nothing is drawn there
+            return func(*args, **kwargs)
+        # Gradient mode within backward: layers are run again there (activation checkpointing).
+        if torch._C._current_graph_task_id() != -1 and torch.is_grad_enabled():
+            raise InvalidParameterError(
+                "random layers (dropout) cannot be run again in backward, as activation "
+                f"checkpointing does; got {func}. Switch off the checkpointing, or the dropout."
+            )
+        return drawing(*args, **{**kwargs, "generator": self._generator_on(device)})
+
+    def _generator_on(self, device: torch.device) -> torch.Generator:
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+
+class _ExplicitAttention(TorchFunctionMode):
+    """Keeps attention with dropout from kernels that draw from a default generator alone."""
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.nn.functional.scaled_dot_product_attention:
+            dropout = kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0)
+            if dropout > 0:
+                # The same operator, written in terms of others; one of them draws.
+                return _attention_in_steps(*args, **kwargs)[0]
+        return func(*args, **kwargs)
+
+
+def _attention_in_steps(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> tuple[Tensor, Tensor]:
+    return torch.ops.aten._scaled_dot_product_attention_math(  # type: ignore[no-any-return]
+        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+
+
+@cache
+def _is_made_of_others(func: Any) -> bool:
+    """Return whether `func` draws by calling other operators.
+
+    Those come one by one where gradients are wanted, and else `func` itself.
+    """
+    return torch.Tag.nondeterministic_seeded in func.tags and (
+        torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    )
+
+
+@cache
+def _with_generator(func: Any) -> Callable[..., Any] | None:
+    """Return what draws like the operator `func` and takes a generator; None if it draws not."""
+    if func in _REPLACEMENTS:
+        return _REPLACEMENTS[func]
+    arguments = {argument.name for argument in func._schema.arguments}
+    if "generator" in arguments:
+        return func  # type: ignore[no-any-return]
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return None
+    packet = func.overloadpacket
+    for name in packet.overloads():
+        overload = getattr(packet, name)
+        taken = {argument.name for argument in overload._schema.arguments}
+        if taken == arguments | {"generator"}:
+            return overload  # type: ignore[no-any-return]
+    # An attention without dropout, a cuDNN network that is handed its dropout's state.
+    return None
+
+
+def _native_dropout(
+    x: Tensor, p: float, train: bool | None, *, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    if train is False:
+        return x.clone(), torch.ones_like(x, dtype=torch.bool)
+    kept = torch.empty_like(x, dtype=torch.bool).bernoulli_(1 - p, generator=generator)
+    return x * kept / (1 - p) if p < 1 else torch.zeros_like(x), kept
+
+
+def _rand_like(x: Tensor, *, generator: torch.Generator, **options: Any) -> Tensor:
+    return torch.empty_like(x, **options).uniform_(generator=generator)
+
+
+def _randn_like(x: Tensor, *, generator: torch.Generator, **options: Any) -> Tensor:
+    return torch.empty_like(x, **options).normal_(generator=generator)
+
+
+def _randint_like(x: Tensor, *limits: int, generator: torch.Generator, **options: Any) -> Tensor:
+    low, high = limits if len(limits) == 2 else (0, *limits)
+    return torch.empty_like(x, **options).random_(low, high, generator=generator)
+
+
+_aten = torch.ops.aten
+# Operators that take no generator in every version of torch that this package runs on.
+_REPLACEMENTS: dict[Any, Callable[..., Any]] = {
+    _aten.native_dropout.default: _native_dropout,
+    _aten.rand_like.default: _rand_like,
+    _aten.randn_like.default: _randn_like,
+    _aten.randint_like.default: _randint_like,
+    _aten.randint_like.low_dtype: _randint_like,
+}
+
+
+def _device_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.device:
+    """Return where an operator draws: at its tensors, or where it is asked to make one."""
+    if kwargs.get("device") is not None:
+        device = torch.device(kwargs["device"])
+    else:
+        tensors = (value for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
+        device = next((tensor.device for tensor in tensors), torch.device("cpu"))
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", torch.cuda.current_device())
+    return device

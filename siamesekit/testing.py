@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from siamesekit import registry
 from siamesekit._checks import check_choice
 from siamesekit._params import Part
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit._types import Pairs, Shape, Triplets, Tuples
 from siamesekit.backbones import Backbone
 from siamesekit.errors import InvalidDataError, PluginCheckError
@@ -78,7 +78,7 @@ def check_plugin(kind: str, name: str | type[Any] | Part) -> None:
     # A name that leads nowhere is no fault of the part: the registry's own error says more.
     spec = registry.get(kind, name) if isinstance(name, str) else name
     found = _Findings()
-    with isolated_rng(_SEED):
+    with drawing_from(_SEED):
         with found.attempt("making it with its default parameters"):
             part = spec() if isinstance(spec, type) else copy.deepcopy(spec)
             found.expect(isinstance(part, base), f"it must be a {base.__module__}.{base.__name__}")

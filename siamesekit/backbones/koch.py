@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from siamesekit._checks import check_choice, check_flag, check_integer
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit._types import Shape
 from siamesekit.backbones._large_kernel import LargeKernelConv2d
 from siamesekit.backbones._shapes import check_image_shape
@@ -128,7 +128,7 @@ class KochNet(Backbone):
         if self.network is None or self.input_shape is None:
             raise NotBuiltError("KochNet: call build(input_shape) before fold().")
         parameters = {**self.get_params(deep=False), "batch_norm": False}
-        with isolated_rng(0):  # for weights that are replaced at once
+        with drawing_from(0):  # for weights that are replaced at once
             plain = type(self)(**parameters).build(self.input_shape)
         assert plain.network is not None
         plain.to(next(self.parameters()))

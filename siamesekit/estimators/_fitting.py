@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from siamesekit._checks import check_number
-from siamesekit._random import isolated_rng, seed_from
+from siamesekit._random import drawing_from, seed_from
 from siamesekit._types import IntArray, Shape
 from siamesekit.backbones import Backbone
 from siamesekit.errors import InvalidDataError
@@ -88,7 +88,7 @@ class Fitting:
         self.sampler = make_sampler(
             estimator.sampler, lambda: _choose_sampler(self.labels, train_groups)
         ).bind(self.labels, train_groups, seed=self.seed)
-        with isolated_rng(self.seed):
+        with drawing_from(self.seed):
             self.line = make_line(estimator, shape, self.n_classes, self.device)
 
     def run(self) -> History:

@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from siamesekit._checks import check_integer, check_number
+from siamesekit._random import Seeds
 from siamesekit.heads._learned import LearnedHead
 from siamesekit.heads._squared_distances import centred
 from siamesekit.heads._unit import unit
@@ -63,6 +64,7 @@ class CosineConcatHead(LearnedHead):
         check_number("dropout", dropout, low=0, high=1, open_high=True)
         self.hidden = hidden
         self.dropout = dropout
+        self._seeds = Seeds()
 
     def make(self, dim: int) -> None:  # noqa: D102
         self.dense = nn.Linear(2 * dim + 1, self.hidden)
@@ -75,12 +77,12 @@ class CosineConcatHead(LearnedHead):
         odd_a, odd_b = a.square() @ of_difference.T, b.square() @ of_difference.T
         unit_a, unit_b = unit(a), unit(b)
 
-        def tile(i: slice, j: slice) -> Tensor:
+        def tile(i: slice, j: slice, seed: int) -> Tensor:
             weighted = centred_a[i, None] * of_squares
             products = weighted @ centred_b[j].T
             cosines = (unit_a[i] @ unit_b[j].T)[:, None] * of_cosine
             even = even_a[i, :, None] + even_b[j].T - 2 * products + cosines
-            return self._logits(even, odd_a[i, :, None] - odd_b[j].T)
+            return self._logits(even, odd_a[i, :, None] - odd_b[j].T, seed)
 
         return self._by_tiles(tile, len(a), len(b))
 
@@ -89,7 +91,7 @@ class CosineConcatHead(LearnedHead):
         cosines = (unit(a) * unit(b)).sum(1)
         even = of_squares @ (a - b).square().T + of_cosine * cosines + bias[:, None]
         odd = of_difference @ (a.square() - b.square()).T
-        return self._logits(even[None], odd[None])[0]
+        return self._logits(even[None], odd[None], self._seed())[0]
 
     def _dense_parts(self, like: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the weights of the three features, each (hidden, length), and the bias."""
@@ -99,26 +101,36 @@ class CosineConcatHead(LearnedHead):
         )
         return of_squares, of_difference, of_cosine, self.dense.bias.to(like.dtype)
 
-    def _logits(self, even: Tensor, odd: Tensor) -> Tensor:
+    def _seed(self) -> int:
+        seed: int = self._seeds() if self.training and self.dropout else 0
+        return seed
+
+    def _logits(self, even: Tensor, odd: Tensor, seed: int) -> Tensor:
         """Return the logits, (m, n), from hidden units before ReLU, both (m, hidden, n).
 
         ``even`` is the part that both orders of a pair share; ``odd`` changes its sign.
         """
         units = (functional.relu(even + odd) + functional.relu(even - odd)) / 2
-        units = functional.dropout(units, self.dropout, self.training)
+        if self.training and self.dropout:
+            # Of a seed, so that a tile computed again in backward drops the same units.
+            generator = torch.Generator(units.device).manual_seed(seed)
+            kept = torch.empty_like(units).bernoulli_(1 - self.dropout, generator=generator)
+            units = units * kept / (1 - self.dropout)
         weight, bias = self.logit.weight.to(units.dtype), self.logit.bias.to(units.dtype)
         return (weight @ units).squeeze(1) + bias
 
-    def _by_tiles(self, tile: Callable[[slice, slice], Tensor], m: int, n: int) -> Tensor:
+    def _by_tiles(self, tile: Callable[[slice, slice, int], Tensor], m: int, n: int) -> Tensor:
         width = max(1, min(n, _TILE // self.hidden))
         height = max(1, _TILE // (self.hidden * max(self.dim or 1, width)))
         columns = [slice(j, j + width) for j in range(0, max(n, 1), width)]
         rows = [slice(i, i + height) for i in range(0, max(m, 1), height)]
         if len(rows) * len(columns) == 1:
-            return tile(rows[0], columns[0])
+            return tile(rows[0], columns[0], self._seed())
 
         def again_in_backward(i: slice, j: slice) -> Tensor:
-            scores: Tensor = checkpoint(tile, i, j, use_reentrant=False)
+            scores: Tensor = checkpoint(
+                tile, i, j, self._seed(), use_reentrant=False, preserve_rng_state=False
+            )
             return scores
 
         return torch.cat([torch.cat([again_in_backward(i, j) for j in columns], 1) for i in rows])

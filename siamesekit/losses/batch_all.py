@@ -103,7 +103,8 @@ def batch_all_triplet_loss_from_embeddings(
         return sums
 
     parts = [
-        checkpoint(of_block, start, use_reentrant=False) for start in range(0, len(labels), block)
+        checkpoint(of_block, start, use_reentrant=False, preserve_rng_state=False)
+        for start in range(0, len(labels), block)
     ]
     total, n_active, n_triplets = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
     return _means(total, n_active, n_triplets)

@@ -55,8 +55,10 @@ def resolve_precision(
     Parameters
     ----------
     precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` takes bfloat16 for images where the processor multiplies it natively, and
-        float32 elsewhere: vectors are cheap, and their scales vary too much for eight bits.
+        ``"auto"`` takes bfloat16 for images where that is known to be faster: on a GPU with
+        bfloat16, and on a processor that multiplies matrices of it (Intel's AMX; the vector
+        instructions of AVX-512 alone are slower than float32). Elsewhere it takes float32:
+        vectors are cheap, and their scales vary too much for eight bits.
     device : torch.device
     input_shape : tuple of int
         ``(f,)`` or ``(c, h, w)``.
@@ -68,7 +70,7 @@ def resolve_precision(
     """
     check_choice("precision", precision, ("auto", "float32", "bfloat16"))
     if precision == "auto":
-        wanted = len(input_shape) == 3 and _has_bfloat16(device)
+        wanted = len(input_shape) == 3 and _bfloat16_is_faster(device)
         return torch.bfloat16 if wanted else torch.float32
     return torch.float32 if precision == "float32" else torch.bfloat16
 
@@ -80,9 +82,9 @@ def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
         yield
 
 
-def _has_bfloat16(device: torch.device) -> bool:
+def _bfloat16_is_faster(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu" and torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+        return bool(torch.cpu._is_amx_tile_supported())
     return False

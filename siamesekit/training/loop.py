@@ -12,11 +12,11 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from siamesekit._checks import check_integer, check_number
-from siamesekit._random import isolated_rng
 from siamesekit.errors import InvalidParameterError, SavedModelError
 from siamesekit.samplers import Sampler
 from siamesekit.training.averaging import averaged, weight_average
 from siamesekit.training.checkpoint import Checkpoint
+from siamesekit.training.drawing import drawing_of
 from siamesekit.training.health import HealthMonitor, batch_health
 from siamesekit.training.history import EpochMeans, History
 from siamesekit.training.items import Augment, draw_batch
@@ -192,7 +192,9 @@ class _Run:
         means = EpochMeans()
         self.sampler.set_epoch(number)
         self.line.train()
-        with isolated_rng(stream):
+        # Augmentations and layers draw apart, so that one without the other changes nothing there.
+        layers = torch.Generator(self.device).manual_seed(stream)
+        with drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment):
             for index in self.sampler:
                 self._step(index, generator, means)
         numbers = means.read()

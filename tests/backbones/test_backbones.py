@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from siamesekit import registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.backbones import MLP, Conv4, KochNet, MnistMLP, ResidualNet, choose_backbone
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.heads import L1Head
@@ -67,7 +67,7 @@ def test_building_twice_keeps_weights_and_another_shape_is_refused() -> None:
 
 
 def spread_of_embeddings(init: str) -> float:
-    with isolated_rng(0):
+    with drawing_from(0):
         net = KochNet(init=init).build((1, 105, 105)).eval()  # type: ignore[arg-type]
     x = (torch.rand(8, 1, 105, 105, generator=torch.Generator().manual_seed(0)) < 0.05).float()
     with torch.inference_mode():

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from siamesekit import registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.heads import Head
 
@@ -25,7 +25,7 @@ def made(name: str, dim: int, seed: int = 0) -> Head:
     """Return a head in eval mode with weights of both signs; a small one where it has a size."""
     params = {"hidden": 8} if name == "cosine-concat" else {}
     head: Head = registry.create("heads", name, **params).build(dim).eval()
-    with isolated_rng(seed), torch.no_grad():
+    with drawing_from(seed), torch.no_grad():
         for weight in head.parameters():
             weight.normal_()
     return head
@@ -231,7 +231,7 @@ def test_learned_head_learns_which_numbers_matter(name: str) -> None:
     x[:, 0] = 0.2 * x[:, 0] + classes % 2
     x[:, 1] = 0.2 * x[:, 1] + classes // 2
     same = (classes[:, None] == classes).float()
-    with isolated_rng(0):
+    with drawing_from(0):
         head = made(name, 8).train()
         optimiser = torch.optim.Adam(head.parameters(), 0.1)
         losses = []

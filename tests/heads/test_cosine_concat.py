@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import CosineConcatHead, cosine_concat
 
@@ -12,7 +12,7 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 
 def built(dim: int, hidden: int = 7, dropout: float = 0.0) -> CosineConcatHead:
-    with isolated_rng(0):
+    with drawing_from(0):
         return CosineConcatHead(hidden, dropout).build(dim).double()
 
 
@@ -48,7 +48,7 @@ def test_gradients_do_not_depend_on_tiles(tile: int, monkeypatch: pytest.MonkeyP
 def test_dropout_acts_in_training_only() -> None:
     head = built(4, dropout=0.5)
     a = normal(8, 4)
-    with isolated_rng(0):
+    with drawing_from(0):
         assert not torch.equal(head(a, a), head(a, a))
         head.eval()
         assert torch.equal(head(a, a), head(a, a))
@@ -58,7 +58,7 @@ def test_dropout_is_the_same_again_in_the_backward_pass(monkeypatch: pytest.Monk
     monkeypatch.setattr(cosine_concat, "_TILE", 100)
     head = built(4, dropout=0.5)
     a = normal(8, 4).requires_grad_()
-    with isolated_rng(3):
+    with drawing_from(3):
         scores = head(a, a)
         (grad,) = torch.autograd.grad(scores.sum(), head.logit.weight)
     # The score is linear in these weights, so the dropped units must be those of the gradient.

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import L1Head, _weighted_l1
 
@@ -44,7 +44,7 @@ def test_weight_of_zero_has_a_gradient() -> None:
 
 
 def test_paper_initialisation_has_the_paper_s_spread() -> None:
-    with isolated_rng(0):
+    with drawing_from(0):
         head = L1Head(init="paper").build(4096)
         biases = torch.stack([L1Head(init="paper").build(1).bias.detach() for _ in range(200)])
     weight = head.weight.detach()

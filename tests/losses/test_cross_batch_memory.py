@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier, registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit._types import Pairs
 from siamesekit.backbones import MLP
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
@@ -160,7 +160,7 @@ def test_training_resumed_from_a_checkpoint_equals_training_unbroken(tmp_path: P
     items, labels = torch.from_numpy(X[:200]).float() / 16, torch.from_numpy(y[:200])
 
     def run(seed: int, **options: Any) -> tuple[TrainingLine, History]:
-        with isolated_rng(seed):
+        with drawing_from(seed):
             loss = CrossBatchMemory("pml:NTXentLoss", memory_size=150).build(8, 10)
             line = TrainingLine(MLP(units=8, dropout=0.1).build((64,)), CosineHead(), loss)
         sampler = RandomSampler(batch_size=40).bind(labels)
@@ -208,7 +208,7 @@ def test_the_list_of_fitting_losses_is_complete(name: str) -> None:
 def test_learns_digits(loss: str) -> None:
     X, y = (torch.from_numpy(a) for a in load_digits(return_X_y=True))
     X = X.float() / 16
-    with isolated_rng(0):
+    with drawing_from(0):
         net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
         memory = CrossBatchMemory(f"pml:{loss}", 256, "pml:MultiSimilarityMiner").build(16, 10)
         optimizer = torch.optim.Adam([*net.parameters(), *memory.parameters()], lr=3e-3)
@@ -272,7 +272,7 @@ def test_parameters_reach_inside_however_the_parts_were_given() -> None:
 @pytest.mark.parametrize("miner", [m for m in registry.names("miners") if m.startswith("pml:")])
 def test_every_miner_of_the_zoo_chooses_from_the_memory(miner: str) -> None:
     loss = CrossBatchMemory(miner=miner, memory_size=40).build(DIM, 4)
-    with isolated_rng(0):
+    with drawing_from(0):
         values = [float(loss(*batch)) for batch in batches(6)]
     assert max(itertools.islice(values, 1, None)) > 0
 

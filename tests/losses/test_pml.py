@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from siamesekit import registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import InvalidParameterError, NotBuiltError, UnknownPartError
 from siamesekit.losses import pml
@@ -50,7 +50,7 @@ def test_every_listed_loss_learns(name: str, digits: tuple[Tensor, Tensor]) -> N
         return torch.cat([own[torch.randperm(len(own), generator=draw)[:6]] for own in by_class])
 
     held_out = torch.cat([1000 + torch.nonzero(y[1000:] == c).squeeze(1)[:25] for c in range(10)])
-    with isolated_rng(0):
+    with drawing_from(0):
         net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
         loss = registry.create("losses", name).build(16, 10)
         optimizer = torch.optim.Adam([*net.parameters(), *loss.parameters()], lr=3e-3)

@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from siamesekit import registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.errors import UnknownPartError
 from siamesekit.miners import pml
 
@@ -22,7 +22,7 @@ MINERS = [f"pml:{name}" for name in pml.fitting()]
 def test_every_listed_miner_helps_a_loss_to_learn(name: str) -> None:
     X, y = (torch.from_numpy(a) for a in load_digits(return_X_y=True))
     X = X.float() / 16
-    with isolated_rng(0):
+    with drawing_from(0):
         net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 16))
         loss = registry.create("losses", "pml:TripletMarginLoss")
         miner = registry.create("miners", name)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import registry
-from siamesekit._random import isolated_rng
+from siamesekit._random import drawing_from
 from siamesekit.backbones import MLP
 from siamesekit.errors import InvalidParameterError, SavedModelError
 from siamesekit.samplers import BalancedSampler, PairSampler, Sampler
@@ -39,7 +39,7 @@ def blobs(classes: int = 6, each: int = 12, seed: int = 0) -> tuple[Tensor, Tens
 def make_line(
     head: str = "cosine", loss: str = "episodic", miner: str | None = None, seed: int = 0
 ) -> TrainingLine:
-    with isolated_rng(seed):
+    with drawing_from(seed):
         return TrainingLine(
             MLP(units=16, dropout=0.1).build((10,)),
             registry.create("heads", head).build(16),
