@@ -13,6 +13,7 @@ __all__ = [
     "ArrayLike",
     "FloatArray",
     "IntArray",
+    "Neighbours",
     "Pairs",
     "Shape",
     "Triplets",
@@ -66,6 +67,20 @@ class Triplets(NamedTuple):
         """Return a choice of no triplets."""
         none = torch.empty(0, dtype=torch.int64, device=device)
         return Triplets(none, none, none)
+
+
+class Neighbours(NamedTuple):
+    """What a search of an index finds, best first.
+
+    Attributes
+    ----------
+    ids : ndarray of int64, shape (m, k)
+    scores : ndarray of float32, shape (m, k)
+        Higher = more alike.
+    """
+
+    ids: IntArray
+    scores: FloatArray
 
 
 Tuples = Pairs | Triplets

@@ -1,0 +1,216 @@
+"""What every index is: vectors under ids, and the nearest of them to a query."""
+
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import numpy as np
+from torch import Tensor
+
+from siamesekit._checks import check_choice, check_integer
+from siamesekit._params import Part
+from siamesekit._types import ArrayLike, FloatArray, IntArray, Neighbours
+from siamesekit.errors import InvalidDataError, SavedModelError
+
+__all__ = ["METRICS", "Index", "Metric"]
+
+Metric = Literal["cosine", "euclidean", "dot"]
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+
+class Index(Part, ABC):
+    """Vectors under ids; finds the nearest to a query.
+
+    Knows vectors, ids and a metric, and nothing of classes or heads. A score is the cosine, minus
+    the Euclidean distance, or the dot product: higher = more alike. This class keeps the door;
+    subclasses write what stands below it.
+
+    Parameters
+    ----------
+    metric : {"cosine", "euclidean", "dot"}
+    """
+
+    def __init__(self, metric: Metric = "cosine") -> None:
+        check_choice("metric", metric, METRICS)
+        self.metric = metric
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int | None:
+        """Numbers in a vector; None as long as there has been none."""
+
+    # -- the door -----------------------------------------------------------------------------
+
+    def add(self, vectors: ArrayLike, ids: ArrayLike) -> None:
+        """Add vectors.
+
+        Parameters
+        ----------
+        vectors : array-like or Tensor of float, shape (n, d)
+            Finite; of the length of those that are here.
+        ids : array-like of int, shape (n,)
+            At least 0 and below 2**63; none that is here, and none twice.
+
+        Raises
+        ------
+        InvalidDataError
+            If they are not so. The index is then as it was.
+        """
+        array = self._check_vectors(vectors, "vectors")
+        keys = _check_ids(ids)
+        if len(keys) != len(array):
+            raise InvalidDataError(
+                f"ids must hold one id a vector: {len(array)} vectors were given {len(keys)} ids."
+            )
+        unique, counts = np.unique(keys, return_counts=True)
+        if (counts > 1).any():
+            raise InvalidDataError(f"ids must be distinct; {unique[counts > 1][0]} is there twice.")
+        if (taken := self._holds(keys)).any():
+            raise InvalidDataError(f"ids must be new; {keys[taken][0]} is in the index already.")
+        if len(keys):
+            self._add(array, keys)
+
+    def remove(self, ids: ArrayLike) -> None:
+        """Remove vectors, without a trace in what is saved afterwards.
+
+        Parameters
+        ----------
+        ids : array-like of int, shape (n,)
+
+        Raises
+        ------
+        InvalidDataError
+            If one of them is not here; nothing is then removed.
+        """
+        keys = np.unique(_check_ids(ids))
+        if (missing := ~self._holds(keys)).any():
+            raise InvalidDataError(f"ids must be in the index; {keys[missing][0]} is not.")
+        if len(keys):
+            self._remove(keys)
+
+    def search(self, vectors: ArrayLike, k: int) -> Neighbours:
+        """Return the nearest vectors of each query.
+
+        Parameters
+        ----------
+        vectors : array-like or Tensor of float, shape (m, d)
+        k : int
+            At least 1.
+
+        Returns
+        -------
+        Neighbours
+            ``min(k, len(self))`` columns, best first. An approximate index may miss some; where it
+            finds fewer, the id is -1 and the score minus infinity.
+
+        Raises
+        ------
+        InvalidDataError
+            If the queries are not finite, or of another length than the vectors here.
+        InvalidParameterError
+            If `k` is no integer of at least 1.
+        """
+        check_integer("k", k, low=1)
+        queries = self._check_vectors(vectors, "vectors")
+        columns = min(k, len(self))
+        if columns == 0 or len(queries) == 0:
+            shape = (len(queries), columns)
+            return Neighbours(np.empty(shape, np.int64), np.empty(shape, np.float32))
+        return self._search(queries, columns)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the index to one file, which is at every moment the old one or the new.
+
+        Parameters
+        ----------
+        path : path-like
+        """
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        os.close(handle)
+        fresh = Path(name)
+        try:
+            self._write(fresh)
+            umask = os.umask(0)
+            os.umask(umask)
+            fresh.chmod(0o666 & ~umask)
+            os.replace(fresh, target)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Return the index that `save` wrote.
+
+        Raises
+        ------
+        SavedModelError
+            If the file is missing, damaged, or of another kind of index.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise SavedModelError(f"{source} is no file of an index.")
+        return cls._read(source)
+
+    # -- below it -----------------------------------------------------------------------------
+
+    @abstractmethod
+    def _holds(self, ids: IntArray) -> np.ndarray:
+        """Return which ids are here, shape (n,) of bool."""
+
+    @abstractmethod
+    def _add(self, vectors: FloatArray, ids: IntArray) -> None: ...
+
+    @abstractmethod
+    def _remove(self, ids: IntArray) -> None: ...
+
+    @abstractmethod
+    def _search(self, queries: FloatArray, k: int) -> Neighbours: ...
+
+    @abstractmethod
+    def _write(self, path: Path) -> None: ...
+
+    @classmethod
+    @abstractmethod
+    def _read(cls, path: Path) -> Self: ...
+
+    def _check_vectors(self, vectors: ArrayLike, name: str) -> FloatArray:
+        given = vectors.detach().cpu().numpy() if isinstance(vectors, Tensor) else vectors
+        array = np.asarray(given)
+        if array.ndim != 2 or array.dtype.kind not in "fiub" or array.shape[1] == 0:
+            raise InvalidDataError(
+                f"{name} must be numbers of shape (n, d), d at least 1; "
+                f"got {array.dtype} of shape {array.shape}."
+            )
+        if self.dim is not None and array.shape[1] != self.dim:
+            raise InvalidDataError(
+                f"{name} must have {self.dim} numbers each, as those in the index; "
+                f"got {array.shape[1]}."
+            )
+        with np.errstate(over="ignore"):
+            floats = np.ascontiguousarray(array, dtype=np.float32)
+        if not np.isfinite(floats).all():
+            row = np.flatnonzero(~np.isfinite(floats).all(1))[0]
+            raise InvalidDataError(f"{name} must be finite in float32; number {row} is not.")
+        return floats
+
+
+def _check_ids(ids: ArrayLike) -> IntArray:
+    given = ids.detach().cpu().numpy() if isinstance(ids, Tensor) else ids
+    array = np.asarray(given)
+    if array.ndim == 1 and array.size == 0:
+        return np.empty(0, np.int64)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise InvalidDataError(
+            f"ids must be integers of shape (n,); got {array.dtype} of shape {array.shape}."
+        )
+    if (array < 0).any() or int(array.max()) >= 2**63:
+        raise InvalidDataError("ids must be at least 0 and below 2**63.")
+    return array.astype(np.int64)

@@ -1,0 +1,141 @@
+"""Approximate search by faiss: a graph of near neighbours (HNSW), rebuilt as it forgets."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from siamesekit._checks import check_integer
+from siamesekit._types import FloatArray, IntArray, Neighbours
+from siamesekit.errors import InvalidParameterError
+from siamesekit.gallery.indexes import _container
+from siamesekit.gallery.indexes.base import Index, Metric
+from siamesekit.gallery.indexes.exact import unit
+from siamesekit.registry import register
+
+__all__ = ["FaissIndex"]
+
+
+@register("indexes", "faiss")
+class FaissIndex(Index):
+    """A graph of near neighbours (HNSW [1]_), of faiss (extra ``faiss``).
+
+    faiss cannot take a vector out of such a graph. What is removed is passed over in searches, and
+    the graph is built anew when a quarter of it is gone, and before it is saved.
+
+    Parameters
+    ----------
+    metric : {"cosine", "euclidean", "dot"}
+    connectivity : int
+        Neighbours of a vector in the graph.
+    expansion_add, expansion_search : int
+        Candidates kept while a vector is added, and while one is searched for: more of them miss
+        less and take longer.
+
+    References
+    ----------
+    .. [1] Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
+       hierarchical navigable small world graphs", IEEE TPAMI 42, 2020.
+    """
+
+    def __init__(
+        self,
+        metric: Metric = "cosine",
+        connectivity: int = 16,
+        expansion_add: int = 100,
+        expansion_search: int = 48,
+    ) -> None:
+        super().__init__(metric)
+        self.connectivity = check_integer("connectivity", connectivity, low=2)
+        self.expansion_add = check_integer("expansion_add", expansion_add, low=1)
+        self.expansion_search = check_integer("expansion_search", expansion_search, low=1)
+        self._graph: Any = None
+        # Of each place in the graph, in which removed vectors stay until it is built anew.
+        self._ids: IntArray = np.empty(0, np.int64)
+        self._gone = np.empty(0, bool)
+        self._place: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        """Return the number of vectors."""
+        return len(self._place)
+
+    @property
+    def dim(self) -> int | None:
+        """Numbers in a vector; None as long as there has been none."""
+        return None if self._graph is None else int(self._graph.d)
+
+    def _holds(self, ids: IntArray) -> np.ndarray:
+        return np.fromiter((key in self._place for key in ids.tolist()), bool, len(ids))
+
+    def _add(self, vectors: FloatArray, ids: IntArray) -> None:
+        if self._graph is None:
+            self._graph = self._empty(vectors.shape[1])
+        self._graph.add(unit(vectors) if self.metric == "cosine" else vectors)
+        first = len(self._ids)
+        self._place.update(zip(ids.tolist(), range(first, first + len(ids)), strict=True))
+        self._ids = np.concatenate([self._ids, ids])
+        self._gone = np.concatenate([self._gone, np.zeros(len(ids), bool)])
+
+    def _empty(self, dim: int) -> Any:
+        faiss = _faiss()
+        euclidean = self.metric == "euclidean"
+        metric = faiss.METRIC_L2 if euclidean else faiss.METRIC_INNER_PRODUCT
+        graph = faiss.IndexHNSWFlat(dim, self.connectivity, metric)
+        graph.hnsw.efConstruction = self.expansion_add
+        return graph
+
+    def _remove(self, ids: IntArray) -> None:
+        self._gone[[self._place.pop(key) for key in ids.tolist()]] = True
+        if 4 * self._gone.sum() > len(self._gone):
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        kept = np.flatnonzero(~self._gone)
+        graph = self._empty(self._graph.d)
+        if len(kept):
+            graph.add(self._stored()[kept])
+        self._graph, self._ids = graph, self._ids[kept]
+        self._gone = np.zeros(len(kept), bool)
+        self._place = dict(zip(self._ids.tolist(), range(len(kept)), strict=True))
+
+    def _stored(self) -> FloatArray:
+        vectors: FloatArray = self._graph.reconstruct_n(0, len(self._ids))
+        return vectors
+
+    def _search(self, queries: FloatArray, k: int) -> Neighbours:
+        faiss = _faiss()
+        options: dict[str, Any] = {"efSearch": max(self.expansion_search, k)}
+        if self._gone.any():
+            here = np.packbits(~self._gone, bitorder="little")
+            options["sel"] = faiss.IDSelectorBitmap(here)
+        asked = unit(queries) if self.metric == "cosine" else queries
+        found, places = self._graph.search(asked, k, params=faiss.SearchParametersHNSW(**options))
+        missing = places < 0
+        ids = np.where(missing, -1, self._ids[places])
+        scores = -np.sqrt(np.maximum(found, 0)) if self.metric == "euclidean" else found
+        return Neighbours(ids, np.where(missing, -np.inf, scores).astype(np.float32))
+
+    def _write(self, path: Path) -> None:
+        if self._gone.any():
+            self._rebuild()
+        stored = np.empty((0, 0), np.float32) if self._graph is None else self._stored()
+        _container.write(path, "faiss", self.get_params(), {"vectors": stored, "ids": self._ids})
+
+    @classmethod
+    def _read(cls, path: Path) -> Self:
+        # The graph is built again: faiss takes a file for what it says, also where it lies.
+        facts, arrays = _container.read(path, "faiss")
+        index = cls(**{name: facts[name] for name in cls.parameter_names()})
+        if len(arrays["ids"]):
+            index.add(arrays["vectors"], arrays["ids"])
+        return index
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError as error:
+        raise InvalidParameterError(
+            'index "faiss" needs faiss: pip install "siamesekit[faiss]".'
+        ) from error
+    return faiss
