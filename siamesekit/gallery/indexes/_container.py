@@ -12,31 +12,30 @@ from safetensors.numpy import load, save
 
 from siamesekit.errors import SavedModelError
 
-__all__ = ["read", "write"]
+__all__ = ["pack", "unpack"]
 
 _FORMAT = 1
 _DIGEST = 32
 
 
-def write(path: Path, kind: str, facts: Mapping[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays, and what json can hold, to one file.
+def pack(kind: str, facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return one file's content of arrays and what json can hold.
 
     Parameters
     ----------
-    path : Path
     kind : str
         Name of the index, without which the file is not read again.
     facts : mapping
-    arrays : dict of ndarray
+    arrays : mapping of ndarray
     """
     header = json.dumps({"format": _FORMAT, "kind": kind, **facts}, allow_nan=False)
     tensors = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     body = save(tensors, metadata={"index": header})
-    path.write_bytes(hashlib.sha256(body).digest() + body)
+    return hashlib.sha256(body).digest() + body
 
 
-def read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Return what `write` was given.
+def unpack(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return facts and arrays of a file that holds what `pack` made.
 
     Raises
     ------

@@ -1,18 +1,19 @@
 """What every index is: vectors under ids, and the nearest of them to a query."""
 
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from torch import Tensor
 
 from siamesekit._checks import check_choice, check_integer
+from siamesekit._files import write_whole
 from siamesekit._params import Part
 from siamesekit._types import ArrayLike, FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidDataError, SavedModelError
+from siamesekit.gallery.indexes import _container
 
 __all__ = ["METRICS", "Index", "Metric"]
 
@@ -31,6 +32,9 @@ class Index(Part, ABC):
     ----------
     metric : {"cosine", "euclidean", "dot"}
     """
+
+    kind: ClassVar[str]
+    """Name in the registry."""
 
     def __init__(self, metric: Metric = "cosine") -> None:
         check_choice("metric", metric, METRICS)
@@ -133,17 +137,8 @@ class Index(Part, ABC):
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        os.close(handle)
-        fresh = Path(name)
-        try:
-            self._write(fresh)
-            umask = os.umask(0)
-            os.umask(umask)
-            fresh.chmod(0o666 & ~umask)
-            os.replace(fresh, target)
-        finally:
-            fresh.unlink(missing_ok=True)
+        facts, arrays = self._state()
+        write_whole(target, _container.pack(self.kind, self.get_params() | facts, arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -157,7 +152,10 @@ class Index(Part, ABC):
         source = Path(path)
         if not source.is_file():
             raise SavedModelError(f"{source} is no file of an index.")
-        return cls._read(source)
+        facts, arrays = _container.unpack(source, cls.kind)
+        index = cls(**{name: facts[name] for name in cls.parameter_names()})
+        index._restore(facts, arrays)
+        return index
 
     # -- below it -----------------------------------------------------------------------------
 
@@ -175,11 +173,12 @@ class Index(Part, ABC):
     def _search(self, queries: FloatArray, k: int) -> Neighbours: ...
 
     @abstractmethod
-    def _write(self, path: Path) -> None: ...
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what json can hold, and arrays, of all that is here and nothing that was."""
 
-    @classmethod
     @abstractmethod
-    def _read(cls, path: Path) -> Self: ...
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Take in what `_state` returned; the index is empty."""
 
     def _check_vectors(self, vectors: ArrayLike, name: str) -> FloatArray:
         given = vectors.detach().cpu().numpy() if isinstance(vectors, Tensor) else vectors

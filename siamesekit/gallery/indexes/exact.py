@@ -1,14 +1,12 @@
 """All distances, in blocks."""
 
-from pathlib import Path
-from typing import Self
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from siamesekit._types import FloatArray, IntArray, Neighbours
-from siamesekit.gallery.indexes import _container
 from siamesekit.gallery.indexes.base import Index, Metric
 from siamesekit.registry import register
 
@@ -32,6 +30,8 @@ class ExactIndex(Index):
     ----------
     metric : {"cosine", "euclidean", "dot"}
     """
+
+    kind = "exact"
 
     def __init__(self, metric: Metric = "cosine") -> None:
         super().__init__(metric)
@@ -107,18 +107,12 @@ class ExactIndex(Index):
             return queries @ block.T
         return torch.addmm(block.square().sum(1), queries, block.T, beta=-1, alpha=2)
 
-    def _write(self, path: Path) -> None:
-        n = len(self)
-        arrays: dict[str, np.ndarray] = {"vectors": self._vectors[:n], "ids": self._ids[:n]}
-        _container.write(path, "exact", self.get_params(), arrays)
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, {"vectors": self._vectors[: len(self)], "ids": self._ids[: len(self)]}
 
-    @classmethod
-    def _read(cls, path: Path) -> Self:
-        facts, arrays = _container.read(path, "exact")
-        index = cls(facts["metric"])
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if len(arrays["ids"]):
-            index.add(arrays["vectors"], arrays["ids"])
-        return index
+            self.add(arrays["vectors"], arrays["ids"])
 
 
 def _by_distance(queries: Tensor, stored: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,14 +1,12 @@
 """Approximate search by faiss: a graph of near neighbours (HNSW), rebuilt as it forgets."""
 
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidParameterError
-from siamesekit.gallery.indexes import _container
 from siamesekit.gallery.indexes.base import Index, Metric
 from siamesekit.gallery.indexes.exact import unit
 from siamesekit.registry import register
@@ -37,6 +35,8 @@ class FaissIndex(Index):
     .. [1] Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
        hierarchical navigable small world graphs", IEEE TPAMI 42, 2020.
     """
+
+    kind = "faiss"
 
     def __init__(
         self,
@@ -115,20 +115,16 @@ class FaissIndex(Index):
         scores = -np.sqrt(np.maximum(found, 0)) if self.metric == "euclidean" else found
         return Neighbours(ids, np.where(missing, -np.inf, scores).astype(np.float32))
 
-    def _write(self, path: Path) -> None:
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if self._gone.any():
             self._rebuild()
         stored = np.empty((0, 0), np.float32) if self._graph is None else self._stored()
-        _container.write(path, "faiss", self.get_params(), {"vectors": stored, "ids": self._ids})
+        return {}, {"vectors": stored, "ids": self._ids}
 
-    @classmethod
-    def _read(cls, path: Path) -> Self:
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         # The graph is built again: faiss takes a file for what it says, also where it lies.
-        facts, arrays = _container.read(path, "faiss")
-        index = cls(**{name: facts[name] for name in cls.parameter_names()})
         if len(arrays["ids"]):
-            index.add(arrays["vectors"], arrays["ids"])
-        return index
+            self.add(arrays["vectors"], arrays["ids"])
 
 
 def _faiss() -> Any:

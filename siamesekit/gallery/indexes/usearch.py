@@ -1,14 +1,12 @@
 """Approximate search by usearch: a graph of near neighbours (HNSW) that can forget."""
 
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidParameterError
-from siamesekit.gallery.indexes import _container
 from siamesekit.gallery.indexes.base import Index, Metric
 from siamesekit.gallery.indexes.exact import unit
 from siamesekit.registry import register
@@ -36,6 +34,8 @@ class UsearchIndex(Index):
     .. [1] Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
        hierarchical navigable small world graphs", IEEE TPAMI 42, 2020.
     """
+
+    kind = "usearch"
 
     def __init__(
         self,
@@ -104,23 +104,17 @@ class UsearchIndex(Index):
         scores = -np.sqrt(np.maximum(distances, 0)) if euclidean else 1 - distances
         return Neighbours(keys, np.where(missing, -np.inf, scores).astype(np.float32))
 
-    def _write(self, path: Path) -> None:
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        if self._graph is None:
+            return {"dim": None}, {"graph": np.empty(0, np.uint8)}
         if self._has_removed:
             self._rebuild()
-        graph = np.empty(0, np.uint8)
-        if self._graph is not None:
-            graph = np.frombuffer(bytes(self._graph.save()), np.uint8)
-        facts = self.get_params() | {"dim": self.dim}
-        _container.write(path, "usearch", facts, {"graph": graph})
+        return {"dim": self.dim}, {"graph": np.frombuffer(bytes(self._graph.save()), np.uint8)}
 
-    @classmethod
-    def _read(cls, path: Path) -> Self:
-        facts, arrays = _container.read(path, "usearch")
-        index = cls(**{name: facts[name] for name in cls.parameter_names()})
+    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         if facts["dim"] is not None:
-            index._graph = index._empty(facts["dim"])
-            index._graph.load(arrays["graph"].tobytes())
-        return index
+            self._graph = self._empty(facts["dim"])
+            self._graph.load(arrays["graph"].tobytes())
 
     def _rebuild(self) -> None:
         """Make the graph anew: in the old one, the bytes of what was removed are still there."""
