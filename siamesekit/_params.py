@@ -16,6 +16,7 @@ def merge_params(
     current: Mapping[str, Any],
     given: Mapping[str, Any],
     as_part: Callable[[str, Any], Any] = lambda name, value: value,
+    example: Callable[[str, str], str] = lambda name, inner: "a part",
 ) -> dict[str, Any]:
     """Return arguments with new values, among them parts with new parameters.
 
@@ -29,6 +30,8 @@ def merge_params(
         New values, by ``argument`` or ``argument__parameter``. A part is changed in a copy.
     as_part : callable, optional
         From an argument's name and value to the part that it stands for, where it stands for one.
+    example : callable, optional
+        From an argument's name and a parameter to the text of a value that has it, for an error.
 
     Raises
     ------
@@ -52,10 +55,10 @@ def merge_params(
     for name, params in nested.items():
         part = as_part(name, merged[name])
         if not hasattr(part, "set_params"):
-            key = f"{name}__{next(iter(params))}"
+            inner = next(iter(params))
             raise InvalidParameterError(
-                f"{key} must follow a part that has parameters; {name} is {part!r}. Give the part "
-                f"first, by name or as an instance, as in set_params({name}=…, {key}=…)."
+                f"{name}__{inner} must be a parameter of the part that {name} is; got "
+                f"{name}={part!r}, which has none. Give {name}={example(name, inner)} first."
             )
         merged[name] = copy.copy(part).set_params(**params)
     return merged

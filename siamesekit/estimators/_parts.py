@@ -26,6 +26,7 @@ __all__ = [
     "make_miner",
     "make_part",
     "make_sampler",
+    "part_with",
 ]
 
 
@@ -47,6 +48,15 @@ def default_params(argument: str, spec: object) -> dict[str, Any]:
         except SiamesekitError:
             return {}  # a name that fit will refuse
     return spec.default_params() if isinstance(spec, type) and issubclass(spec, Part) else {}
+
+
+def part_with(argument: str, parameter: str) -> str:
+    """Return the quoted name of a part for `argument` that has `parameter`, or ``"a part"``."""
+    kind = registry.ARGUMENTS.get(argument)
+    for name in registry.names(kind) if kind else ():
+        if parameter in default_params(argument, name):
+            return f'"{name}"'
+    return "a part"
 
 
 def make_backbone(spec: object, input_shape: Shape) -> nn.Module:

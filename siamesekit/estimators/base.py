@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -20,9 +20,10 @@ from siamesekit._types import ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _saving
 from siamesekit.estimators._calibration import calibrate, few_classes
+from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
-from siamesekit.estimators._parts import default_params, make_part
+from siamesekit.estimators._parts import default_params, make_part, part_with
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -39,7 +40,11 @@ __all__ = ["SiameseEstimator"]
 _PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
 
-class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class SiameseEstimator(
+    ClassNamePrefixFeaturesOutMixin,  # type: ignore[misc]
+    TransformerMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
+):
     """Base of the estimators: learn to compare, then embed items and compare them.
 
     A subclass has a constructor with (at least) the arguments below, and says what it keeps beside
@@ -98,8 +103,9 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             If there is no such parameter, a part refuses a value, or there is no part to reach
             into (``backbone="auto"``, ``miner=None``). Nothing is then set.
         """
-        current = self.get_params(deep=False)
-        for name, value in merge_params(type(self).__name__, current, params, _as_part).items():
+        current, owner = self.get_params(deep=False), type(self).__name__
+        merged = merge_params(owner, current, params, _as_part, part_with)
+        for name, value in merged.items():
             setattr(self, name, value)
         return self
 
@@ -131,6 +137,8 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         # All happens on a copy, so that an error leaves what was fitted before as it was.
         fresh = copy.copy(self)
+        for name in [name for name in vars(fresh) if name.endswith("_")]:
+            delattr(fresh, name)  # attributes of an earlier fit, which this one may not set
         fresh._fit(X, y, groups)
         self.__dict__ = fresh.__dict__
         return self
@@ -148,14 +156,17 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         fit = Fitting(self, items, codes, check_groups(groups, codes))
         self.history_ = fit.run()
         self.input_shape_ = tuple(items.shape[1:])
+        if len(self.input_shape_) == 1:
+            self.n_features_in_ = self.input_shape_[0]
         self.n_classes_trained_ = fit.n_classes
         self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
         # What is not kept need not be embedded as a whole either.
         some = slice(None) if self._keeps_training_items() else few_classes(codes, fit.seed)
-        vectors, own_codes = self._embed(items[some]), torch.from_numpy(codes[some])
-        self.calibration_ = calibrate(self.head_, vectors, own_codes, fit.seed)
-        self._keep(vectors, labels[some])
+        vectors, (labels, codes) = keep_finite(self._embed(items[some]), labels[some], codes[some])
+        self.embedding_size_ = int(vectors.shape[1])
+        self.calibration_ = calibrate(self.head_, vectors, torch.from_numpy(codes), fit.seed)
+        self._keep(vectors, labels)
 
     # -- what a subclass keeps beside the network -----------------------------------------------
 
@@ -176,8 +187,23 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     # -- use ----------------------------------------------------------------------------------
 
     def transform(self, X: ArrayLike) -> FloatArray:
-        """Return the embeddings of items, float32, shape (n, d)."""
-        vectors: FloatArray = self._embed(self._check_items(X)).cpu().numpy()
+        """Return the embeddings of items.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+            Items of the shape seen in training.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, d)
+
+        Raises
+        ------
+        InvalidDataError
+            If the items have another shape than in training, or an embedding is not finite.
+        """
+        vectors: FloatArray = self._embed_checked(X).cpu().numpy()
         return vectors
 
     def similarity(self, A: ArrayLike, B: ArrayLike) -> FloatArray:
@@ -193,9 +219,13 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of float32, shape (m, n)
             In [0, 1]: the probability of *same*, by a logistic map of the head's score that was
             fitted on pairs of the training set, as many of one class as of two.
+
+        Raises
+        ------
+        InvalidDataError
+            As for `transform`.
         """
-        a = self._embed(self._check_items(A, "A"))
-        b = self._embed(self._check_items(B, "B"))
+        a, b = self._embed_checked(A, "A"), self._embed_checked(B, "B")
         slope, intercept = self.calibration_
         with torch.inference_mode():
             probability = torch.sigmoid(slope * self.head_(a, b) + intercept)
@@ -231,6 +261,7 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 "precision": str(self.precision_).removeprefix("torch."),
                 "history": dict(self.history_),
                 "n_classes_trained": self.n_classes_trained_,
+                "embedding_size": self.embedding_size_,
             },
             **state,
         }
@@ -314,6 +345,7 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.input_shape_) == 1:
             self.n_features_in_ = self.input_shape_[0]
         self.n_classes_trained_ = int(fitted["n_classes_trained"])
+        self.embedding_size_ = int(fitted.get("embedding_size", fitted.get("dim", 0)))
         self.calibration_ = tuple(fitted["calibration"])
         self.history_ = History(fitted["history"])
         self.device_ = resolve_device(self.device)
@@ -338,6 +370,14 @@ class SiameseEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _check_items(self, X: ArrayLike, name: str = "X") -> Tensor:
         check_is_fitted(self)
         return check_items(self, X, expected=self.input_shape_, name=name)
+
+    @property
+    def _n_features_out(self) -> int:
+        # What scikit-learn's `get_feature_names_out` counts.
+        return self.embedding_size_
+
+    def _embed_checked(self, X: ArrayLike, name: str = "X") -> Tensor:
+        return check_finite(self._embed(self._check_items(X, name)), name)
 
     def _embed(self, items: Tensor) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)

@@ -1,5 +1,6 @@
 """The one-shot classifier."""
 
+import copy
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from siamesekit._checks import check_choice, check_flag
 from siamesekit._random import RandomState
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike
 from siamesekit.estimators import _saving
+from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._inputs import check_labels
 from siamesekit.estimators.base import SiameseEstimator
 from siamesekit.gallery import Gallery
@@ -112,6 +114,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Shape of an item: ``(f,)`` or ``(c, h, w)``.
     n_features_in_ : int
         Number of features, where items are vectors.
+    feature_names_in_ : ndarray of str
+        Their names, where `X` was a table whose columns have names.
+    embedding_size_ : int
+        Numbers in an embedding, ``d``: the columns that `transform` returns.
     device_ : torch.device
 
     Examples
@@ -174,6 +180,14 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.random_state = random_state
         self.verbose = verbose
 
+    def __copy__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__dict__.update(vars(self))
+        if "gallery_" in vars(self):
+            # What one of two copies enrolls is not to be in the other.
+            copied.gallery_ = copy.copy(self.gallery_)
+        return copied
+
     # -- what is kept beside the network --------------------------------------------------------
 
     def _check_arguments(self) -> None:
@@ -227,12 +241,12 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Raises
         ------
         ValueError
-            If the items have another shape than in training or the labels do not fit; the
-            gallery is then as it was.
+            If the items have another shape than in training, an embedding is not finite or the
+            labels do not fit; the gallery is then as it was.
         """
         items = self._check_items(X)
         labels = check_labels(y, len(items))
-        self.gallery_.enroll(self._embed(items), labels)
+        self.gallery_.enroll(check_finite(self._embed(items), "X"), labels)
         return self
 
     def forget(self, classes: ArrayLike) -> Self:
@@ -273,7 +287,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Raises
         ------
         ValueError
-            If items have another shape than in training, or one of `classes` is not enrolled.
+            If items have another shape than in training, an embedding is not finite, or one of
+            `classes` is not enrolled.
         """
         candidates, scores = self._class_scores(X, classes)
         best: np.ndarray = candidates[scores.argmax(1).cpu().numpy()]
@@ -296,7 +311,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         return torch.softmax(self.calibration_[0] * scores.double(), dim=1).cpu().numpy()
 
     def _class_scores(self, X: ArrayLike, classes: ArrayLike | None) -> tuple[np.ndarray, Tensor]:
-        queries = self._embed(self._check_items(X))
+        queries = self._embed_checked(X)
         scores = self.gallery_.class_scores(queries)
         candidates = self.gallery_.classes
         if classes is not None:

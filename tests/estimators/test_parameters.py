@@ -17,11 +17,11 @@ Y = np.arange(40) % 4
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone__units": 4}, r"backbone is 'auto'.*set_params\(backbone=…, backbone__units=…"),
-        ({"sampler__per_class": 2}, r"sampler is 'auto'"),
-        ({"miner__margin": 0.1}, r"miner is None"),
-        ({"augment__rotation": 5}, r"augment is 'auto'"),
-        ({"max_epochs__x": 5}, r"max_epochs is 30"),
+        ({"backbone__units": 4}, r"got backbone='auto', .*Give backbone=\"mlp\" first"),
+        ({"sampler__per_class": 2}, r"got sampler='auto', .*Give sampler=\"balanced\" first"),
+        ({"miner__margin": 0.1}, r"got miner=None, which has none. Give miner=\".*\" first"),
+        ({"augment__rotation": 5}, r"Give augment=\"affine\" first"),
+        ({"max_epochs__x": 5}, r"got max_epochs=30"),
         ({"max_epoch": 5}, r"Did you mean 'max_epochs'"),
         ({"loss__shots": 5}, r"'shots' is no parameter of .*Did you mean 'shot'"),
     ],
