@@ -16,6 +16,7 @@ from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
+from siamesekit.heads.aggregate import prepared, prototypes, support_scores
 
 __all__ = ["Episodes", "Scorer", "draw_episodes", "episode_accuracy", "score_episodes"]
 
@@ -215,7 +216,7 @@ def score_episodes(
     else:
         scores = _scores_of_supports(vectors, support.flatten(1), query, scorer)
         scores = scores.view(n, query.shape[1], way, shot)
-        class_scores = scores.amax(-1) if aggregate == "max" else scores.mean(-1)
+        class_scores = support_scores(scores, aggregate)
     answers = torch.arange(way).repeat_interleave(query.shape[1] // way).expand(n, -1)
     accuracies: np.ndarray = share_of_ties(class_scores, answers).mean(1).numpy()
     return accuracies
@@ -237,10 +238,13 @@ def _scores_of_prototypes(
     vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer
 ) -> Tensor:
     """Return the score of each query against the mean support of each class."""
-    vectors = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    supports = prepared(scorer, vectors)
+    codes = torch.arange(support.shape[1], device=vectors.device).repeat_interleave(
+        support.shape[2]
+    )
     return torch.stack(
         [
-            scorer(vectors[q], vectors[s].mean(1)).cpu()
+            scorer(vectors[q].to(supports), prototypes(supports[s.flatten()], codes, len(s))).cpu()
             for q, s in zip(query.to(vectors.device), support.to(vectors.device), strict=True)
         ]
     )

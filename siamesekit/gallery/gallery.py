@@ -1,128 +1,199 @@
 """The enrolled examples of every class, and how alike a query is to each class."""
 
+import math
+import threading
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from siamesekit import registry
 from siamesekit._checks import check_choice, near_matches
-from siamesekit._types import AGGREGATES, Aggregate, IntArray
-from siamesekit.errors import InvalidDataError
+from siamesekit._labels import as_classes, as_labels, check_same_kind
+from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.gallery._best import Best, check_scores, digest
+from siamesekit.gallery._prepared import Prepared, prepare
+from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
 
 __all__ = ["Gallery"]
 
-_BLOCK = 2**22
+# Numbers up to here cannot overflow float32 in any comparison of two embeddings.
+_ENORMOUS = 1e9
+# Names among which near matches are looked for: it takes a millisecond for a hundred.
+_NAMES = 10_000
 
 
 class Gallery:
     """Embeddings of enrolled examples, with the class of each.
 
-    Classes and examples come and go; nothing is retrained.
+    Classes and examples come and go; nothing is retrained. Any number of threads may ask, enroll
+    and forget at once: each answer is that of one moment, with scores and names that belong
+    together, and a call that is refused changes nothing. Enrolling n examples one by one takes
+    O(n) in all.
 
     Parameters
     ----------
-    head : Head
+    head : Head, class or str
         Compares a query with an example. In ``eval()`` mode.
     aggregate : {"prototype", "mean", "max"}
-        How the examples of one class make one score: the head's score against their mean
-        embedding, the mean of their scores, or the best of them.
+        How the examples of one class make one score: the head's score against their mean, the mean
+        of their scores, or the best of them; see `siamesekit.heads.aggregate`. The mean is that of
+        the embeddings, or of their directions where the head looks at these alone (``"cosine"``).
 
     Attributes
     ----------
     vectors : Tensor of float32, shape (n, d)
-        Embeddings, in the order in which they were enrolled.
+        Embeddings, in the order in which they were enrolled. Not to be written to.
     labels : ndarray, shape (n,)
         Class of each.
+    classes : ndarray, shape (k,)
+        Sorted classes that have at least one example.
+    snapshot : Snapshot
+        All three at one moment, where other threads enroll and forget meanwhile.
+
+    Notes
+    -----
+    Among equally good classes one is drawn by a hash of the item and of the class's label: the
+    same item always gets the same answer, whatever it is asked beside, and over many items no
+    class is favoured. `worth` counts such an answer as one over the number tied.
+
+    A copy, or what was pickled, shares nothing with the original that either may change.
     """
 
-    def __init__(self, head: Head, aggregate: Aggregate = "prototype") -> None:
+    def __init__(self, head: Head | type[Head] | str, aggregate: Aggregate = "prototype") -> None:
         check_choice("aggregate", aggregate, AGGREGATES)
-        self.head = head
-        self.aggregate = aggregate
-        self.vectors: Tensor = torch.empty(0, 0)
-        self.labels: np.ndarray = np.empty(0, dtype=object)
+        self.head = _as_head(head)
+        self.aggregate: Aggregate = aggregate
+        self._start(Snapshot.empty())
+
+    def _start(self, snapshot: Snapshot) -> None:
+        # Read by anyone at any time, replaced as a whole by one writer at a time.
+        self._snapshot = snapshot
+        self._growth: Growth | None = None
+        self._ready: tuple[Snapshot, Prepared] | None = None
+        self._writing, self._preparing = threading.Lock(), threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Locks cannot be copied, and a view would take all the memory behind it along.
+        now = self._snapshot
+        own = {"head": self.head, "aggregate": self.aggregate}
+        return own | {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.head, self.aggregate = state["head"], state["aggregate"]
+        self._start(Snapshot.empty())
+        if len(state["labels"]):
+            empty = self._snapshot
+            self._snapshot = Growth(empty).follow(empty, state["vectors"], state["labels"])
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._snapshot)
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """Vectors, labels and classes of one moment."""
+        return self._snapshot
+
+    @property
+    def vectors(self) -> Tensor:
+        """Embeddings, in the order in which they were enrolled, shape (n, d)."""
+        return self._snapshot.vectors
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each example, shape (n,)."""
+        return self._snapshot.labels
 
     @property
     def classes(self) -> np.ndarray:
         """Sorted classes that have at least one example, shape (k,)."""
-        return np.unique(self.labels)
+        return self._snapshot.classes
 
-    def enroll(self, vectors: Tensor, labels: np.ndarray) -> None:
+    # -- who is here --------------------------------------------------------------------------
+
+    def enroll(self, vectors: Tensor, labels: ArrayLike) -> None:
         """Add examples; a class that is here already gets more of them.
 
         Parameters
         ----------
-        vectors : Tensor of float32, shape (n, d)
-        labels : ndarray, shape (n,)
+        vectors : Tensor of float, shape (n, d)
+            Finite, and not so large that the head cannot compare them.
+        labels : array-like, shape (n,)
             Of the kind already here: numbers beside numbers, strings beside strings.
 
         Raises
         ------
         InvalidDataError
-            If lengths, the dimension or the kind of label do not fit. The gallery is then as it
-            was.
+            If lengths, the dimension or the kind of label do not fit, or an embedding is not
+            finite or too large. The gallery is then as it was.
         """
-        if len(vectors) != len(labels):
-            raise InvalidDataError(f"{len(vectors)} embeddings were given {len(labels)} labels.")
-        if len(self) == 0:
-            self.vectors, self.labels = vectors.clone(), labels.copy()
+        vectors = _as_vectors(vectors, "vectors")
+        own = as_labels(labels, "y", len(vectors))
+        if not len(own):
             return
-        if vectors.shape[1] != self.vectors.shape[1]:
-            raise InvalidDataError(
-                f"embeddings in the gallery have {self.vectors.shape[1]} numbers; "
-                f"got {vectors.shape[1]}."
-            )
-        if _label_kind(labels) != _label_kind(self.labels):
-            raise InvalidDataError(
-                f"y must hold {_label_kind(self.labels)}, as the classes already enrolled do; "
-                f"got {_label_kind(labels)}."
-            )
-        self.vectors = torch.cat([self.vectors, vectors.to(self.vectors)])
-        self.labels = np.concatenate([self.labels, labels])
+        self._check_comparable(vectors)
+        with self._writing:
+            now = self._snapshot
+            if len(now):
+                _check_dim(now, vectors)
+                check_same_kind(own, now.names)
+            # Taken away while it is written to: after an error the next call starts anew.
+            growth, self._growth = self._growth or Growth(now), None
+            self._snapshot = growth.follow(now, vectors, own)
+            self._growth = growth
 
-    def forget(self, classes: np.ndarray) -> None:
+    def forget(self, classes: ArrayLike) -> None:
         """Remove all examples of `classes`.
+
+        Parameters
+        ----------
+        classes : label, or array-like or set of labels
 
         Raises
         ------
         InvalidDataError
             If one of them is not here; nothing is then forgotten.
         """
-        self.positions_of(classes)
-        keep = ~np.isin(self.labels, classes)
-        self.vectors = self.vectors[torch.from_numpy(keep).to(self.vectors.device)]
-        self.labels = self.labels[keep]
+        named = as_classes(classes)
+        with self._writing:
+            now = self._snapshot
+            gone = _codes_of(now, named)
+            if len(gone):
+                self._growth, self._ready = None, None
+                self._snapshot = now.without(gone)
 
-    def positions_of(self, classes: np.ndarray) -> IntArray:
+    def positions_of(self, classes: ArrayLike) -> IntArray:
         """Return where each of `classes` stands in `self.classes`.
+
+        Parameters
+        ----------
+        classes : label, or array-like or set of labels
+
+        Returns
+        -------
+        ndarray of int64, shape (number of classes,)
 
         Raises
         ------
         InvalidDataError
             If one of them is not here; near matches are suggested.
         """
-        known = self.classes
-        position = {label: k for k, label in enumerate(known.tolist())}
-        unknown = [label for label in classes.tolist() if label not in position]
-        if unknown:
-            hint = near_matches(str(unknown[0]), [str(label) for label in known])
-            raise InvalidDataError(
-                f"classes must be enrolled; {_shorten(unknown)} "
-                f"{'is' if len(unknown) == 1 else 'are'} not. Enrolled: {_shorten(list(known))}."
-                f"{hint}"
-            )
-        return np.array([position[label] for label in classes.tolist()], dtype=np.int64)
+        now = self._snapshot
+        positions: IntArray = now.ranks[_codes_of(now, as_classes(classes))]
+        return positions
 
-    @torch.inference_mode()
+    # -- who is it ----------------------------------------------------------------------------
+
     def class_scores(self, queries: Tensor) -> Tensor:
         """Return the score of each query against each class.
 
         Parameters
         ----------
-        queries : Tensor of float32, shape (m, d)
+        queries : Tensor of float, shape (m, d)
 
         Returns
         -------
@@ -132,47 +203,259 @@ class Gallery:
         Raises
         ------
         InvalidDataError
-            If no class is enrolled.
+            If no class is enrolled, or a query or a score is not finite.
         """
-        if len(self) == 0:
-            raise InvalidDataError("the gallery is empty: enroll at least one class first.")
-        classes, codes = np.unique(self.labels, return_inverse=True)
-        of = torch.from_numpy(codes.astype(np.int64)).to(self.vectors.device)
-        examples = self.vectors
-        if self.aggregate == "prototype":
-            examples = _mean_by_class(self.vectors, of, len(classes))
-        # Queries go in blocks, so that the scores against all examples stay in the cache.
-        rows = max(1, _BLOCK // max(1, len(examples)))
-        blocks = [
-            self._block(block, examples, of, len(classes)) for block in torch.split(queries, rows)
-        ]
-        return torch.cat(blocks) if blocks else queries.new_empty(0, len(classes))
+        now = self._asked(queries)
+        scores = now.vectors.new_empty(len(queries), len(now.names))
+        self._fill(scores, now, queries)
+        return scores
 
-    def _block(self, queries: Tensor, examples: Tensor, of: Tensor, n_classes: int) -> Tensor:
-        scores: Tensor = self.head(queries.to(examples), examples)
-        if self.aggregate == "prototype":
-            return scores
-        reduced = scores.new_empty(len(scores), n_classes)
-        reduce = "mean" if self.aggregate == "mean" else "amax"
-        return reduced.scatter_reduce_(
-            1, of.expand_as(scores), scores, reduce=reduce, include_self=False
+    def class_probabilities(self, queries: Tensor, slope: float) -> npt.NDArray[np.float64]:
+        """Return the softmax over the classes of each query's scores.
+
+        Parameters
+        ----------
+        queries : Tensor of float, shape (m, d)
+        slope : float
+            By which scores are multiplied first.
+
+        Returns
+        -------
+        ndarray of float64, shape (m, k)
+            Columns in the order of `classes`; rows sum to 1. No second matrix of that size is
+            made.
+
+        Raises
+        ------
+        InvalidDataError
+            As `class_scores`.
+        """
+        now = self._asked(queries)
+        odds = np.empty((len(queries), len(now.names)))
+        self._fill(torch.from_numpy(odds), now, queries)
+        odds *= slope
+        odds -= odds.max(axis=1, keepdims=True)
+        np.exp(odds, out=odds)
+        odds /= odds.sum(axis=1, keepdims=True)
+        return odds
+
+    def best_classes(
+        self, queries: Tensor, items: Tensor | None = None, classes: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Return the class that each query is most like.
+
+        The scores of all queries against all classes are never held at once.
+
+        Parameters
+        ----------
+        queries : Tensor of float, shape (m, d)
+        items : Tensor, shape (m, …), optional
+            What the queries are embeddings of: ties are broken by their bytes. By default by those
+            of the queries.
+        classes : label, or array-like or set of labels, optional
+            Choose among these only.
+
+        Returns
+        -------
+        ndarray, shape (m,)
+            Of the type of `classes`.
+
+        Raises
+        ------
+        InvalidDataError
+            If no class is enrolled, one of `classes` is not, there is none of them, or a query or
+            all scores of one are not finite.
+        """
+        now = self._asked(queries)
+        codes = None if classes is None else _some_codes(now, as_classes(classes))
+        return now.names[self._best(now, queries, items, codes).codes]
+
+    def worth(self, queries: Tensor, labels: ArrayLike) -> npt.NDArray[np.float64]:
+        """Return what each answer is worth.
+
+        Parameters
+        ----------
+        queries : Tensor of float, shape (m, d)
+        labels : array-like, shape (m,)
+            The right class of each.
+
+        Returns
+        -------
+        ndarray of float64, shape (m,)
+            1/(number tied) where the right class is among the best, else 0.
+
+        Raises
+        ------
+        InvalidDataError
+            As `best_classes`, or if labels are of another kind than those enrolled.
+        """
+        now = self._asked(queries)
+        own = as_labels(labels, "y", len(queries))
+        check_same_kind(own, now.names)
+        codes = [now.code_of(label) for label in own.tolist()]
+        answers = np.array([-1 if code is None else code for code in codes], dtype=np.int64)
+        return self._best(now, queries, None, None, answers).worth()
+
+    # -- below the surface --------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def _check_comparable(self, vectors: Tensor) -> None:
+        """Raise an error unless the head can compare embeddings with any like them."""
+        peak = _check_finite(vectors)
+        if len(self._snapshot) == 0:
+            self.head.pairs(vectors[:1], vectors[:1])  # says so if it was built for others
+        if peak <= _ENORMOUS:
+            return
+        # Nothing of that length lies farther away than the opposite.
+        scores = self.head.pairs(vectors, -vectors)
+        bad = (~scores.isfinite()).nonzero().flatten().tolist()
+        if bad:
+            raise InvalidDataError(
+                f"X must hold items whose embedding can be compared in float32; {_at(bad)} too "
+                f"large: it holds {peak:.3g}."
+            )
+
+    def _asked(self, queries: Tensor) -> Snapshot:
+        """Return the snapshot that answers, once the queries are looked at."""
+        now = self._snapshot
+        if len(now) == 0:
+            raise InvalidDataError("the gallery is empty: enroll at least one class first.")
+        checked = _as_vectors(queries, "queries")
+        _check_dim(now, checked)
+        _check_finite(checked)
+        return now
+
+    def _prepared(self, now: Snapshot) -> Prepared:
+        made = self._ready_for(now)
+        if made is not None:
+            return made
+        # One thread works it out and the others wait, rather than all at once.
+        with self._preparing:
+            made = self._ready_for(now)
+            if made is None:
+                before = self._ready
+                made = prepare(self.head, self.aggregate, now, before)
+                # Who still asks an older snapshot does not take the newest one's place.
+                if now is self._snapshot:
+                    self._ready = now, made
+            return made
+
+    def _ready_for(self, now: Snapshot) -> Prepared | None:
+        ready = self._ready
+        if ready is None or ready[0] is not now:
+            return None
+        same = ready[1].head is self.head and ready[1].aggregate == self.aggregate
+        return ready[1] if same else None
+
+    @torch.inference_mode()
+    def _best(
+        self,
+        now: Snapshot,
+        queries: Tensor,
+        items: Tensor | None,
+        codes: IntArray | None,
+        answers: IntArray | None = None,
+    ) -> Best:
+        prepared = self._prepared(now)
+        if codes is None:
+            codes = np.arange(len(now.names))
+        else:
+            prepared = prepared.of(codes)
+        own = queries if items is None else items
+        best = Best(
+            len(queries),
+            lambda rows: digest(own[torch.from_numpy(rows).to(own.device)]),
+            lambda: now.digests,
+            answers,
+        )
+        for tile in prepared.tiles(queries):
+            best.add(tile.rows, codes[tile.columns], tile.scores)
+        best.check()
+        return best
+
+    @torch.inference_mode()
+    def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
+        """Write the scores of queries against the sorted classes, checked, into (m, k)."""
+        ranks = torch.from_numpy(now.ranks).to(scores.device)
+        for tile in self._prepared(now).tiles(queries):
+            own = tile.scores.to(scores)
+            scores[tile.rows].index_copy_(1, ranks[tile.columns], own)
+        check_scores(scores.amax(1).cpu().numpy(), 0)
+
+
+def _as_head(head: object) -> Head:
+    made = registry.make("heads", head) if isinstance(head, str | type) else head
+    if not isinstance(made, Head):
+        raise InvalidParameterError(
+            f"head must be a Head, its class or its name in the registry; got {head!r}."
+        )
+    return made
+
+
+def _as_vectors(vectors: object, name: str) -> Tensor:
+    """Return embeddings in float32, checked."""
+    if isinstance(vectors, np.ndarray) and vectors.dtype.kind == "f":
+        vectors = torch.from_numpy(np.ascontiguousarray(vectors))
+    if not isinstance(vectors, Tensor) or not vectors.is_floating_point() or vectors.ndim != 2:
+        got = (
+            f"{vectors.dtype} of shape {tuple(vectors.shape)}"
+            if isinstance(vectors, Tensor | np.ndarray)
+            else f"a {type(vectors).__name__}"
+        )
+        raise InvalidDataError(f"{name} must be a float tensor of shape (n, d); got {got}.")
+    return vectors.detach().float()
+
+
+def _check_finite(vectors: Tensor) -> float:
+    """Return the largest number of embeddings; raise an error unless all are finite."""
+    peak = float(vectors.abs().amax()) if vectors.numel() else 0.0
+    if not math.isfinite(peak):
+        bad = (~vectors.isfinite().all(1)).nonzero().flatten().tolist()
+        raise InvalidDataError(
+            f"X must hold items whose embedding is finite; {_at(bad)} not: it holds NaN or "
+            "infinity."
+        )
+    return peak
+
+
+def _check_dim(now: Snapshot, vectors: Tensor) -> None:
+    if vectors.shape[1] != now.vectors.shape[1]:
+        raise InvalidDataError(
+            f"embeddings must have {now.vectors.shape[1]} numbers, as those in the gallery; "
+            f"got {vectors.shape[1]}."
         )
 
 
-def _mean_by_class(vectors: Tensor, of: Tensor, n_classes: int) -> Tensor:
-    sums = vectors.new_zeros(n_classes, vectors.shape[1]).index_add_(0, of, vectors)
-    counts = torch.bincount(of, minlength=n_classes).to(vectors.dtype)
-    return sums / counts[:, None]
+def _codes_of(now: Snapshot, classes: np.ndarray) -> IntArray:
+    """Return the codes of classes; raise an error that names those that are not here."""
+    check_same_kind(classes, now.names, "classes")
+    labels = classes.tolist()
+    codes = [now.code_of(label) for label in labels]
+    unknown = [label for label, code in zip(labels, codes, strict=True) if code is None]
+    if unknown:
+        hint = near_matches(str(unknown[0]), list(map(str, now.classes[:_NAMES].tolist())))
+        raise InvalidDataError(
+            f"classes must be enrolled; {_shorten(unknown)} "
+            f"{'is' if len(unknown) == 1 else 'are'} not. "
+            f"Enrolled: {_shorten(now.classes.tolist()) or 'none'}.{hint}"
+        )
+    return np.array(codes, dtype=np.int64)
 
 
-def _label_kind(labels: np.ndarray) -> str:
-    if labels.dtype.kind in "biuf":
-        return "numbers"
-    if labels.dtype.kind == "U" or all(isinstance(label, str) for label in labels):
-        return "strings"
-    return "objects"
+def _some_codes(now: Snapshot, classes: np.ndarray) -> IntArray:
+    codes = _codes_of(now, classes)
+    if not len(codes):
+        raise InvalidDataError("classes must hold at least one enrolled class; got none.")
+    return np.unique(codes)
 
 
-def _shorten(labels: list[object], most: int = 5) -> str:
-    shown = ", ".join(repr(getattr(label, "item", lambda v=label: v)()) for label in labels[:most])
+def _at(positions: list[int], most: int = 5) -> str:
+    """Return ``"that at position 3 is"`` or ``"those at positions 1, 2 and 7 more are"``."""
+    if len(positions) == 1:
+        return f"that at position {positions[0]} is"
+    return f"those at positions {_shorten(positions, most)} are"
+
+
+def _shorten(labels: list[Any], most: int = 5) -> str:
+    shown = ", ".join(map(repr, labels[:most]))
     return shown + (f" and {len(labels) - most} more" if len(labels) > most else "")

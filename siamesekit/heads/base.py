@@ -70,3 +70,36 @@ class Head(Part, nn.Module, ABC):
         -------
         Tensor of float, shape (n,)
         """
+
+    def prepare(self, z: Tensor) -> Tensor:
+        """Return what the head compares of embeddings: done once for what is compared often.
+
+        Here the embeddings themselves. A head that looks at their direction alone returns them
+        with length 1, say; the mean of several is then one of directions, and no long embedding
+        outweighs the others.
+
+        Parameters
+        ----------
+        z : Tensor of float, shape (n, d)
+
+        Returns
+        -------
+        Tensor of float, shape (n, d)
+            To prepare it again changes nothing but the last digits.
+        """
+        return z
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return ``self(a, b)`` for what `prepare` returned, without preparing it again.
+
+        Parameters
+        ----------
+        a : Tensor of float, shape (m, d)
+        b : Tensor of float, shape (n, d)
+
+        Returns
+        -------
+        Tensor of float, shape (m, n)
+        """
+        scores: Tensor = self(a, b)
+        return scores

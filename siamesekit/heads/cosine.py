@@ -18,8 +18,16 @@ class CosineHead(CheckedHead):
 
     gives = "distance"
 
+    def prepare(self, z: Tensor) -> Tensor:
+        """Return embeddings with length 1, shape (n, d): only their direction counts."""
+        return unit(z)
+
+    def compare(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return the scores, (m, n), of embeddings that have length 1 already."""
+        return (a @ b.T - 1).clamp(max=0)
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return (unit(a) @ unit(b).T - 1).clamp(max=0)
+        return self.compare(self.prepare(a), self.prepare(b))
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return ((unit(a) * unit(b)).sum(1) - 1).clamp(max=0)

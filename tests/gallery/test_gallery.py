@@ -35,7 +35,8 @@ def test_class_scores(aggregate: str, expected: list[list[float]]) -> None:
 @pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
 def test_blocks_give_what_one_block_gives(aggregate: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = gallery(aggregate).class_scores(QUERY)
-    monkeypatch.setattr("siamesekit.gallery.gallery._BLOCK", 1)
+    monkeypatch.setattr("siamesekit.gallery._prepared._SCORES", 1)
+    monkeypatch.setattr("siamesekit.gallery._prepared._QUERIES", 1)
     torch.testing.assert_close(gallery(aggregate).class_scores(QUERY), whole)
 
 
@@ -58,8 +59,8 @@ def test_an_unknown_class_is_named_and_nothing_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("vectors", "labels", "message"),
     [
-        (torch.ones(2, 2), np.array(["a"]), "2 embeddings were given 1 labels"),
-        (torch.ones(1, 3), np.array(["a"]), "have 2 numbers; got 3"),
+        (torch.ones(2, 2), np.array(["a"]), "2 items were given 1"),
+        (torch.ones(1, 3), np.array(["a"]), "must have 2 numbers.*got 3"),
         (torch.ones(1, 2), np.array([7]), "must hold strings.*got numbers"),
     ],
 )

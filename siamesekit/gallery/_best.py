@@ -1,0 +1,169 @@
+"""The best class of each query, and what a tie is worth."""
+
+from collections.abc import Callable
+from hashlib import blake2b
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamesekit._types import IntArray
+from siamesekit.errors import InvalidDataError
+
+__all__ = ["Best", "check_scores", "digest"]
+
+# Neighbouring scores of which only the best is looked at, where it is not among the best of all.
+_CHUNK = 256
+
+
+class Best:
+    """The best classes of queries so far, as tiles of scores come in.
+
+    Of equally good classes one is drawn by the item and the label of the class alone: no class is
+    favoured over all items, and an answer depends neither on the other queries nor on the order
+    of classes.
+
+    Parameters
+    ----------
+    n_queries : int
+    digest_of_query : callable
+        From positions of queries, (t,), to a number for each that depends on its item alone,
+        uint64, (t,). Called where there is a tie.
+    digests_of_classes : callable
+        Returns the same for the labels of all classes, by code, (k,).
+    answers : ndarray of int64, shape (n_queries,), optional
+        Code of the class that is right; -1 where it is not among them.
+
+    Attributes
+    ----------
+    codes : ndarray of int64, shape (n_queries,)
+        The class chosen.
+    tied : ndarray of int64, shape (n_queries,)
+        How many are as good as it, itself among them.
+    hit : ndarray of bool, shape (n_queries,)
+        Whether the right class is one of them.
+    """
+
+    def __init__(
+        self,
+        n_queries: int,
+        digest_of_query: Callable[[IntArray], np.ndarray],
+        digests_of_classes: Callable[[], np.ndarray],
+        answers: IntArray | None = None,
+    ) -> None:
+        self._digest_of_query = digest_of_query
+        self._digests_of_classes = digests_of_classes
+        self._answers = answers
+        self._scores = np.full(n_queries, -np.inf)
+        self.codes = np.full(n_queries, -1, dtype=np.int64)
+        self.tied = np.zeros(n_queries, dtype=np.int64)
+        self.hit = np.zeros(n_queries, dtype=bool)
+
+    def add(self, rows: slice, codes: IntArray, scores: Tensor) -> None:
+        """Take in the scores of some queries against some classes.
+
+        Parameters
+        ----------
+        rows : slice
+            Positions of the queries.
+        codes : ndarray of int64, shape (c,)
+        scores : Tensor of float, shape (rows, c)
+
+        Raises
+        ------
+        InvalidDataError
+            If a score is NaN or +infinity.
+        """
+        tops, own, columns = _tops(scores)
+        check_scores(tops, rows.start, lowest=True)
+        known = self._scores[rows]
+        better, equal = tops > known, (tops == known) & (self.tied[rows] > 0)
+        candidates = codes[columns]
+        stays = (better | (tops == known))[own]
+        own, candidates = own[stays] + rows.start, candidates[stays]
+        fresh = np.flatnonzero(better) + rows.start
+        self._scores[fresh], self.tied[fresh], self.hit[fresh] = tops[better], 0, False
+        np.add.at(self.tied, own, 1)
+        if self._answers is not None:
+            self.hit[own[candidates == self._answers[own]]] = True
+        kept = np.flatnonzero(equal) + rows.start
+        self._choose(np.append(own, kept), np.append(candidates, self.codes[kept]))
+
+    def check(self) -> None:
+        """Raise `InvalidDataError` if a query has no finite score at all."""
+        check_scores(self._scores, 0)
+
+    def worth(self) -> np.ndarray:
+        """Return 1/(number tied) where the right class is among the best and else 0, float64."""
+        return self.hit / np.maximum(self.tied, 1)
+
+    def _choose(self, rows: IntArray, codes: IntArray) -> None:
+        several = self.tied[rows] > 1
+        self.codes[rows[~several]] = codes[~several]
+        rows, codes = rows[several], codes[several]
+        if len(rows):
+            items, place = np.unique(rows, return_inverse=True)
+            draws = _mixed(self._digest_of_query(items)[place], self._digests_of_classes()[codes])
+            order = np.lexsort((draws, rows))
+            first = order[np.flatnonzero(np.diff(rows[order], prepend=-1))]
+            self.codes[rows[first]] = codes[first]
+
+
+def digest(items: Tensor) -> np.ndarray:
+    """Return a number for each item that depends on its own bytes alone, uint64, shape (n,)."""
+    rows = items.detach().cpu().contiguous().flatten(1).view(torch.uint8).numpy()
+    return np.array(
+        [int.from_bytes(blake2b(row.data, digest_size=8).digest(), "little") for row in rows],
+        dtype=np.uint64,
+    )
+
+
+def check_scores(tops: np.ndarray, start: int, *, lowest: bool = False) -> None:
+    """Raise `InvalidDataError` unless the best score of each query is finite.
+
+    Parameters
+    ----------
+    tops : ndarray of float, shape (m,)
+    start : int
+        Position of the first query.
+    lowest : bool
+        Let -infinity pass, as where other classes are still to come.
+    """
+    bad = np.isnan(tops) | (tops == np.inf) | ((tops == -np.inf) & (not lowest))
+    if bad.any():
+        where = int(np.flatnonzero(bad)[0])
+        raise InvalidDataError(
+            f"X must hold items whose scores are finite; that of the item at position "
+            f"{start + where} is {tops[where]}, as happens where embeddings are too large."
+        )
+
+
+def _tops(scores: Tensor) -> tuple[np.ndarray, IntArray, IntArray]:
+    """Return the best score of each row, and rows and columns of all scores that are as good.
+
+    One pass over the scores finds the best of each chunk; only the chunks that hold the best of
+    their row are looked at again.
+    """
+    n = scores.shape[1]
+    whole = n - n % _CHUNK
+    chunks = scores[:, :whole].view(len(scores), -1, _CHUNK) if whole else scores[:, None]
+    best = chunks.amax(2)
+    rest = scores[:, whole:] if whole else scores[:, :0]
+    tops = best.amax(1, keepdim=True)
+    if rest.shape[1]:
+        tops = torch.maximum(tops, rest.amax(1, keepdim=True))
+    row, chunk = (best == tops).nonzero(as_tuple=True)
+    place, column = (chunks[row, chunk] == tops[row]).nonzero(as_tuple=True)
+    rest_row, rest_column = (rest == tops).nonzero(as_tuple=True)
+    rows = torch.cat([row[place], rest_row])
+    columns = torch.cat([chunk[place] * _CHUNK + column, rest_column + whole])
+    return tops[:, 0].cpu().numpy(), rows.cpu().numpy(), columns.cpu().numpy()
+
+
+def _mixed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return well-spread numbers made of two each (the finaliser of SplitMix64)."""
+    with np.errstate(over="ignore"):
+        x = a + b * np.uint64(0x9E3779B97F4A7C15)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))
