@@ -3,28 +3,39 @@
 from typing import Any
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
+import torch
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
+from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray, Shape
-from siamesekit.data import as_items
+from siamesekit.data.arrays import narrow, raw_items
 from siamesekit.errors import InvalidDataError
+from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._standardizer import Standardizer
 
-__all__ = ["check_groups", "check_items", "check_labels", "encode"]
+__all__ = [
+    "check_groups",
+    "check_items",
+    "check_labels",
+    "check_no_pairs",
+    "encode",
+    "learn_items",
+    "read_items",
+]
 
 
-def check_items(
+def read_items(
     estimator: Any, X: ArrayLike, *, expected: Shape | None = None, name: str = "X"
 ) -> Tensor:
-    """Return items as a tensor; see `as_items`.
+    """Return items as a tensor in their own type of number; see `raw_items`.
 
     Parameters
     ----------
     estimator : object
-        Its ``n_features_in_`` and ``feature_names_in_`` are set in training on vectors (where
-        `expected` is None) and checked against later.
-    X : array-like, shape (n, f), (n, h, w) or (n, c, h, w)
+        Its ``n_features_in_`` and ``feature_names_in_`` are set anew in training (where `expected`
+        is None), for vectors alone, and checked against later.
+    X : array-like, shape (n, f), (n, h, w), (n, c, h, w) or (n, h, w, c), or a list of items
     expected : tuple of int, optional
         Shape of an item seen in training.
     name : str
@@ -33,71 +44,186 @@ def check_items(
     Raises
     ------
     InvalidDataError
-        If an item has another shape than `expected`, or as `as_items` says.
-    ValueError
-        For vectors, as scikit-learn's ``validate_data`` says.
+        If an item has another shape than `expected`, or as `raw_items` and, for vectors,
+        scikit-learn's ``validate_data`` say.
     """
-    if not isinstance(X, Tensor):
-        is_images = hasattr(X, "ndim") and X.ndim > 2
-        vectors = expected is None or len(expected) == 1
-        if vectors and not is_images:
-            X = validate_data(
-                estimator, X, reset=expected is None, dtype=None, ensure_all_finite=False
-            )
-    items = as_items(X, name)
+    if expected is None:
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            vars(estimator).pop(attribute, None)
+    if _is_table(X):
+        items = raw_items(_validate(estimator, X, expected), name)
+    else:
+        items = raw_items(X, name, expected=expected)
+        if items.ndim == 2 and (expected is None or len(expected) == 1):
+            _validate(estimator, np.broadcast_to(np.zeros(1), tuple(items.shape)), expected)
     shape = tuple(items.shape[1:])
     if expected is not None and shape != expected:
         raise InvalidDataError(
             f"{name} must hold items of shape {expected}, as in training; got {shape}."
+            + (f" {name}[None] makes a batch of one item." if shape == expected[1:] else "")
         )
     return items
 
 
-def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
-    """Return labels as an array of shape (n,).
+def learn_items(
+    items: Tensor, *, standardised: bool, name: str = "X"
+) -> tuple[Tensor, InputKind, Standardizer | None]:
+    """Return training items as the network takes them, and what other items are to be like.
+
+    Parameters
+    ----------
+    items : Tensor of any real type, shape (n, c, h, w) or (n, f)
+    standardised : bool
+        Whether the backbone wants vectors with every feature of mean 0 and deviation 1.
+    name : str
+
+    Returns
+    -------
+    items : Tensor of uint8, bool or float32
+    kind : InputKind
+    standardizer : Standardizer or None
+        None where items are images, or the backbone takes numbers as they are.
 
     Raises
     ------
     InvalidDataError
-        If there is not one label an item.
-    ValueError
-        If they are not class labels (scikit-learn's ``check_classification_targets``).
+        If a number is NaN, infinite or (unless standardised) beyond float32.
+    """
+    standardizer = Standardizer.fit(items, name) if standardised and items.ndim == 2 else None
+    if standardizer is None:
+        # Before anything is asked of their range.
+        narrow(items, name)
+    kind = InputKind.of(items)
+    return check_items(items, kind, standardizer, name), kind, standardizer
+
+
+def check_items(
+    items: Tensor, kind: InputKind, standardizer: Standardizer | None = None, name: str = "X"
+) -> Tensor:
+    """Return items that `read_items` read as the network saw those of training.
+
+    Raises
+    ------
+    InvalidDataError
+        If they are on another scale (see `InputKind.take`), or a number is NaN, infinite or
+        (unless standardised) beyond float32.
+    """
+    if standardizer is not None:
+        return standardizer(kind.take(items, name), name)
+    narrow(items, name)
+    return narrow(kind.take(items, name), name)
+
+
+def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
+    """Return labels as an array of shape (n,); see `as_labels`.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is not one label an item, one is missing, they are of several kinds, or they are
+        no class labels but measurements (floats that are not whole).
     """
     if y is None:
         raise InvalidDataError(
             f"{name} must hold one label an item; requires {name} to be passed, but the target "
             f"{name} is None."
         )
-    if isinstance(y, Tensor):
-        y = y.detach().cpu().numpy()
-    labels: np.ndarray = column_or_1d(np.asarray(y), warn=True)
-    if len(labels) != n:
+    if getattr(y, "ndim", None) == 2 and y.shape[1] == 1:  # type: ignore[union-attr]
+        y = column_or_1d(np.asarray(y), warn=True)
+    labels = as_labels(y, name, n)
+    if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
+        odd = labels[labels != np.floor(labels)][0]
         raise InvalidDataError(
-            f"{name} must hold one label an item: {n} items were given {len(labels)}."
+            f"{name} must hold class labels; got the number {odd!r}. Unknown label type: continuous."
         )
-    check_classification_targets(labels)
     return labels
 
 
-def check_groups(groups: ArrayLike | None, labels: IntArray) -> IntArray | None:
+def check_no_pairs(items: Tensor, classes: np.ndarray, name: str = "X") -> None:
+    """Raise if `items` look like pairs with *same* or *different* for a label.
+
+    Parameters
+    ----------
+    items : Tensor, shape (n, c, h, w) or (n, f)
+    classes : ndarray, shape (k,)
+        All labels.
+
+    Raises
+    ------
+    InvalidDataError
+        If there are two channels (or two rows), and the labels are 0 and 1, -1 and 1, or booleans.
+    """
+    pair = items.ndim == 4 and 2 in (items.shape[1], items.shape[2] if items.shape[1] == 1 else 0)
+    if pair and set(classes.tolist()) in ({0, 1}, {-1, 1}):
+        shape = tuple(items.shape)
+        raise InvalidDataError(
+            f"{name} must hold single items with the class of each; shape {shape} with labels "
+            f"{classes.tolist()} looks like pairs that are of one class or not. Train on the items "
+            "themselves and their classes; similarity(A, B) then says how surely two are of one. "
+            "If these are two channels of one image, call the classes by names."
+        )
+
+
+def check_groups(
+    groups: ArrayLike | None, codes: IntArray, classes: np.ndarray | None = None
+) -> IntArray | None:
     """Return groups as codes of shape (n,), or None.
 
     Parameters
     ----------
     groups : array-like, shape (n,), or None
-    labels : ndarray of int64, shape (n,)
+    codes : ndarray of int64, shape (n,)
+        Class of each item.
+    classes : ndarray, shape (k,), optional
+        Their labels, for an error.
 
     Raises
     ------
     InvalidDataError
-        If there is not one group an item.
+        If there is not one group an item, or a class lies in more than one: held out with one of
+        them, it would be trained on with the other.
     """
     if groups is None:
         return None
-    return encode(check_labels(groups, len(labels), "groups"))[1]
+    names, of = encode(as_labels(groups, "groups", len(codes)))
+    first = np.zeros(codes.max() + 1, dtype=np.int64)
+    # The last entry wins; which one does not matter.
+    first[codes] = of
+    astray = np.flatnonzero(first[codes] != of)
+    if len(astray):
+        item = astray[0]
+        label = codes[item] if classes is None else classes[codes[item]]
+        both = sorted({int(first[codes[item]]), int(of[item])})
+        raise InvalidDataError(
+            f"groups must hold every class in one group; class {_shown(label)} lies in the groups "
+            f"{' and '.join(_shown(names[k]) for k in both)}."
+        )
+    return of
 
 
 def encode(labels: np.ndarray) -> tuple[np.ndarray, IntArray]:
     """Return the sorted classes, and the position of each label among them."""
     classes, codes = np.unique(labels, return_inverse=True)
     return classes, codes.astype(np.int64)
+
+
+def _is_table(X: Any) -> bool:
+    """Return whether `X` is for scikit-learn to look at first: an array or frame of a table."""
+    if isinstance(X, Tensor | np.ma.MaskedArray | list | tuple) or hasattr(X, "toarray"):
+        return False
+    return bool(getattr(X, "ndim", 0) <= 2)
+
+
+def _validate(estimator: Any, X: Any, expected: Shape | None) -> np.ndarray:
+    """Let scikit-learn look at a table: its names, its number of features."""
+    try:
+        checked: np.ndarray = validate_data(
+            estimator, X, reset=expected is None, dtype=None, ensure_all_finite=False
+        )
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(str(error)) from error
+    return checked
+
+
+def _shown(label: Any) -> str:
+    return repr(label.item() if isinstance(label, np.generic) else label)

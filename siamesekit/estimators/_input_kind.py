@@ -1,0 +1,155 @@
+"""What kind of number an estimator was trained on, and how others become that kind."""
+
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from siamesekit.errors import InvalidDataError
+
+__all__ = ["InputKind"]
+
+_BYTE = 255
+# Rounding leaves [0, 1] by this much; what lies further out is on another scale.
+_ROUNDING = 1e-3
+# Floats in [0, 1] in training may meet noise beyond it, but no pixels in bytes.
+_UNIT_MARGIN = 1.0
+# Scales of fewer steps cannot have been meant for integers.
+_STEPS = 16
+
+
+class InputKind(NamedTuple):
+    """The kind of number that items had in training.
+
+    Attributes
+    ----------
+    name : {"bool", "bytes", "unit", "numbers"}
+        - ``"bool"``: images of nothing but 0 and 1, of any type;
+        - ``"bytes"``: integers from 0 to 255 (vectors: of type uint8), which the network sees as
+          0 to 1;
+        - ``"unit"``: floats in [0, 1];
+        - ``"numbers"``: anything else, and integers in vectors; the network sees them as they are.
+    low, high : float
+        Least and greatest number in training.
+    """
+
+    name: str
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, items: Tensor) -> Self:
+        """Return the kind of training items.
+
+        Parameters
+        ----------
+        items : Tensor of any real type, shape (n, c, h, w) or (n, f)
+        """
+        low, high = _range(items)
+        if items.ndim == 2:
+            name = "bytes" if items.dtype == torch.uint8 else "numbers"
+        elif _only_bits(items, low, high):
+            name = "bool"
+        elif not items.is_floating_point() and low >= 0 and high <= _BYTE:
+            name = "bytes"
+        else:
+            name = "numbers"
+        if name == "numbers" and items.is_floating_point() and low >= 0 and high <= 1:
+            name = "unit" if items.ndim == 4 or not _is_whole(items) else name
+        return cls(name, low, high)
+
+    @classmethod
+    def from_state(cls, state: Any) -> Self:
+        """Return the kind that was written to json as a list."""
+        name, low, high = state
+        return cls(str(name), float(low), float(high))
+
+    def take(self, items: Tensor, name: str = "X") -> Tensor:
+        """Return items in this kind: of the scale that the network saw in training.
+
+        Parameters
+        ----------
+        items : Tensor of any real type, shape (n, c, h, w) or (n, f)
+        name : str
+            How to call them in an error.
+
+        Returns
+        -------
+        Tensor
+            Of uint8 where they are bytes, which the network sees divided by 255; else of bool or
+            of numbers that it sees as they are.
+
+        Raises
+        ------
+        InvalidDataError
+            If they are on another scale, or may be on either of two.
+        """
+        low, high = _range(items)
+        take = self._take_vectors if items.ndim == 2 else self._take_images
+        return take(items, low, high, name)
+
+    def _take_vectors(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
+        if self.name == "bytes":
+            if low < 0 or high > _BYTE or not _is_whole(items):
+                raise self._refusal(name, items, low, high)
+            return items.to(torch.uint8)
+        if self.name == "unit" and not items.is_floating_point() and high > 1:
+            raise self._refusal(name, items, low, high)
+        # Bytes here are numbers as any others.
+        return items.to(torch.float32) if items.dtype == torch.uint8 else items
+
+    def _take_images(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
+        if self.name == "numbers":
+            return self._take_on_own_scale(items, low, high, name)
+        if items.dtype == torch.bool:
+            return items
+        is_integer = not items.is_floating_point()
+        if is_integer and high <= 1 and low >= 0:
+            # One step of 255, or full brightness? Only training on bits, or black, can tell.
+            if self.name == "bool" or high == 0:
+                return items.bool()
+            raise self._refusal(name, items, low, high, "True and False (bool) or bytes up to 255")
+        if low >= 0 and 1 < high <= _BYTE and _is_whole(items):
+            return items.to(torch.uint8)
+        margin = _UNIT_MARGIN if self.name == "unit" else _ROUNDING
+        if is_integer or low < -margin or high > 1 + margin:
+            raise self._refusal(name, items, low, high)
+        return items
+
+    def _take_on_own_scale(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
+        span = (self.high - self.low) or max(1.0, abs(self.high))
+        is_far = low < self.low - span or high > self.high + span
+        is_integer = not items.is_floating_point()
+        if is_far or (is_integer and span < _STEPS and high > low):
+            raise self._refusal(name, items, low, high)
+        return items.to(torch.float32) if items.dtype == torch.uint8 else items
+
+    def _refusal(
+        self, name: str, items: Tensor, low: float, high: float, wanted: str | None = None
+    ) -> InvalidDataError:
+        wanted = wanted or {
+            "bool": "0 and 1, floats in [0, 1] or bytes (0 to 255)",
+            "bytes": "whole numbers from 0 to 255"
+            + ("" if items.ndim == 2 else ", floats in [0, 1]"),
+            "unit": "floats in [0, 1]" + ("" if items.ndim == 2 else " or bytes (0 to 255)"),
+            "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
+        }[self.name]
+        return InvalidDataError(
+            f"{name} must hold {wanted}, as in training; got {str(items.dtype)[6:]} from "
+            f"{low:.4g} to {high:.4g}."
+        )
+
+
+def _range(items: Tensor) -> tuple[float, float]:
+    if items.dtype == torch.bool:
+        return 0.0, float(items.any())
+    low, high = torch.aminmax(items)
+    return float(low), float(high)
+
+
+def _only_bits(items: Tensor, low: float, high: float) -> bool:
+    return low >= 0 and high <= 1 and _is_whole(items)
+
+
+def _is_whole(items: Tensor) -> bool:
+    return not items.is_floating_point() or bool((items == items.floor()).all())
