@@ -31,6 +31,13 @@ class Wrapper(Backbone):
         self.__dict__["backbone"] = backbone
 
     @property
+    def standardised(self) -> bool:
+        """Whether the wrapped network wants standardised vectors."""
+        given = self.__dict__["backbone"]
+        part = registry.get("backbones", given) if isinstance(given, str) else given
+        return bool(getattr(part, "standardised", False))
+
+    @property
     def inner(self) -> Backbone:
         """The wrapped network; only once built."""
         if self.network is None:

@@ -1,12 +1,14 @@
 """A dense network for vectors, or for images seen as vectors."""
 
 from itertools import pairwise
+from typing import ClassVar
 
 from torch import nn
 
 from siamesekit._checks import check_integer, check_number
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import flat_size
+from siamesekit.backbones._standardize import Standardize
 from siamesekit.backbones.base import Backbone
 from siamesekit.registry import register
 
@@ -28,9 +30,12 @@ class MLP(Backbone):
 
     Notes
     -----
-    Features are standardised with the mean and variance seen in training (a cumulative average
-    over its batches), so that their scales do not matter.
+    Features are standardised with the mean and deviation seen in training (averages over its
+    batches), so that their scales do not matter. An estimator does so before, in float64, where
+    items are vectors: float32 would round away what changes beside a large offset.
     """
+
+    standardised: ClassVar[bool] = True
 
     def __init__(
         self, hidden: tuple[int, ...] = (128,), units: int = 64, dropout: float = 0.0
@@ -46,11 +51,7 @@ class MLP(Backbone):
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         features = flat_size(input_shape)
-        # momentum=None: a plain average is right from the first batch, however few there are.
-        modules: list[nn.Module] = [
-            nn.Flatten(),
-            nn.BatchNorm1d(features, affine=False, momentum=None),
-        ]
+        modules: list[nn.Module] = [nn.Flatten(), Standardize(features)]
         sizes = (features, *self.hidden)
         for before, after in pairwise(sizes):
             modules += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(self.dropout)]

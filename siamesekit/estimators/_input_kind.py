@@ -127,13 +127,16 @@ class InputKind(NamedTuple):
     def _refusal(
         self, name: str, items: Tensor, low: float, high: float, wanted: str | None = None
     ) -> InvalidDataError:
-        wanted = wanted or {
-            "bool": "0 and 1, floats in [0, 1] or bytes (0 to 255)",
-            "bytes": "whole numbers from 0 to 255"
-            + ("" if items.ndim == 2 else ", floats in [0, 1]"),
-            "unit": "floats in [0, 1]" + ("" if items.ndim == 2 else " or bytes (0 to 255)"),
-            "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
-        }[self.name]
+        wanted = (
+            wanted
+            or {
+                "bool": "0 and 1, floats in [0, 1] or bytes (0 to 255)",
+                "bytes": "whole numbers from 0 to 255"
+                + ("" if items.ndim == 2 else ", floats in [0, 1]"),
+                "unit": "floats in [0, 1]" + ("" if items.ndim == 2 else " or bytes (0 to 255)"),
+                "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
+            }[self.name]
+        )
         return InvalidDataError(
             f"{name} must hold {wanted}, as in training; got {str(items.dtype)[6:]} from "
             f"{low:.4g} to {high:.4g}."

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
@@ -33,8 +32,8 @@ def read_items(
     Parameters
     ----------
     estimator : object
-        Its ``n_features_in_`` and ``feature_names_in_`` are set anew in training (where `expected`
-        is None), for vectors alone, and checked against later.
+        Its ``n_features_in_`` and ``feature_names_in_`` are set in training on vectors (where
+        `expected` is None) and checked against later.
     X : array-like, shape (n, f), (n, h, w), (n, c, h, w) or (n, h, w, c), or a list of items
     expected : tuple of int, optional
         Shape of an item seen in training.
@@ -47,9 +46,6 @@ def read_items(
         If an item has another shape than `expected`, or as `raw_items` and, for vectors,
         scikit-learn's ``validate_data`` say.
     """
-    if expected is None:
-        for attribute in ("n_features_in_", "feature_names_in_"):
-            vars(estimator).pop(attribute, None)
     if _is_table(X):
         items = raw_items(_validate(estimator, X, expected), name)
     else:
@@ -134,7 +130,7 @@ def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
     if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
         odd = labels[labels != np.floor(labels)][0]
         raise InvalidDataError(
-            f"{name} must hold class labels; got the number {odd!r}. Unknown label type: continuous."
+            f"{name} must hold class labels; got {odd!r}. Unknown label type: continuous."
         )
     return labels
 

@@ -27,6 +27,7 @@ __all__ = [
     "make_part",
     "make_sampler",
     "part_with",
+    "wants_standardised",
 ]
 
 
@@ -64,6 +65,21 @@ def make_backbone(spec: object, input_shape: Shape) -> nn.Module:
     is_auto = isinstance(spec, str) and spec == "auto"
     backbone: nn.Module = choose_backbone(input_shape) if is_auto else make_part("backbone", spec)
     return backbone.build(input_shape) if isinstance(backbone, Backbone) else backbone
+
+
+def wants_standardised(spec: object, input_shape: Shape) -> bool:
+    """Return whether a backbone wants vectors with each feature of mean 0 and deviation 1.
+
+    A backbone says so by an attribute ``standardised = True``.
+    """
+    if len(input_shape) != 1:
+        return False
+    if isinstance(spec, str):
+        spec = choose_backbone(input_shape) if spec == "auto" else make_part("backbone", spec)
+    elif isinstance(spec, type) and issubclass(spec, Backbone):
+        # One that passes on what the backbone in it wants can tell only when it is made.
+        spec = make_part("backbone", spec)
+    return bool(getattr(spec, "standardised", False))
 
 
 def make_head(spec: object) -> Head:

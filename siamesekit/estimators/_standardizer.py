@@ -1,7 +1,7 @@
-"""Features of any scale and offset, brought to mean 0 and deviation 1 before float32 rounds them."""
+"""Features of any scale and offset, brought to mean 0 and deviation 1 in float64."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -80,6 +80,13 @@ class Standardizer(NamedTuple):
         varies = deviation > 8 * torch.finfo(torch.float64).eps * mean.abs()
         _warn_of_outliers(items, low, high, torch.where(known, span, torch.inf), name)
         return cls(mean * size, torch.where(varies, deviation * size, 1.0))
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Tensor]) -> Self | None:
+        """Return what was written as ``standardizer.offset`` and ``.scale``, or None."""
+        if "standardizer.offset" not in state:
+            return None
+        return cls(state["standardizer.offset"].cpu(), state["standardizer.scale"].cpu())
 
     def __call__(self, items: Tensor, name: str = "X") -> Tensor:
         """Return standardised items, float32 on the CPU, shape (n, f).

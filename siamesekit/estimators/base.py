@@ -22,8 +22,18 @@ from siamesekit.estimators import _saving
 from siamesekit.estimators._calibration import calibrate, few_classes
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, make_line
-from siamesekit.estimators._inputs import check_groups, check_items, check_labels, encode
-from siamesekit.estimators._parts import default_params, make_part, part_with
+from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._inputs import (
+    check_groups,
+    check_items,
+    check_labels,
+    check_no_pairs,
+    encode,
+    learn_items,
+    read_items,
+)
+from siamesekit.estimators._parts import default_params, make_part, part_with, wants_standardised
+from siamesekit.estimators._standardizer import Standardizer
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -145,15 +155,19 @@ class SiameseEstimator(
 
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
         self._check_arguments()
-        items = check_items(self, X)
-        labels = check_labels(y, len(items))
+        given = read_items(self, X)
+        labels = check_labels(y, len(given))
         classes, codes = encode(labels)
+        check_no_pairs(given, classes)
         if len(classes) < 2:
             raise InvalidDataError(
                 "y must hold at least 2 classes, or there is nothing to compare; "
                 f"got 1 class: {classes[0]!r}."
             )
-        fit = Fitting(self, items, codes, check_groups(groups, codes))
+        group_codes = check_groups(groups, codes, classes)
+        standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
+        items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
+        fit = Fitting(self, items, codes, group_codes)
         self.history_ = fit.run()
         self.input_shape_ = tuple(items.shape[1:])
         if len(self.input_shape_) == 1:
@@ -257,6 +271,7 @@ class SiameseEstimator(
             "params": specs,
             "fitted": {
                 "input_shape": list(self.input_shape_),
+                "input_kind": list(self.input_kind_),
                 "calibration": list(self.calibration_),
                 "precision": str(self.precision_).removeprefix("torch."),
                 "history": dict(self.history_),
@@ -267,6 +282,8 @@ class SiameseEstimator(
         }
         parts = {"backbone": self.backbone_, "head": self.head_, "loss": self.loss_}
         weights = {f"{a}.{n}": t for a, part in parts.items() for n, t in part.state_dict().items()}
+        if self.standardizer_ is not None:
+            weights |= {f"standardizer.{n}": t for n, t in self.standardizer_._asdict().items()}
         _saving.write(Path(path), description, {"weights": weights, **tensors})
 
     @classmethod
@@ -344,6 +361,9 @@ class SiameseEstimator(
         self.input_shape_ = tuple(fitted["input_shape"])
         if len(self.input_shape_) == 1:
             self.n_features_in_ = self.input_shape_[0]
+        # Models of the first format, which did not say, were trained on bytes.
+        self.input_kind_ = InputKind.from_state(fitted.get("input_kind", ["bytes", 0, 255]))
+        self.standardizer_ = Standardizer.from_state(tensors["weights"])
         self.n_classes_trained_ = int(fitted["n_classes_trained"])
         self.embedding_size_ = int(fitted.get("embedding_size", fitted.get("dim", 0)))
         self.calibration_ = tuple(fitted["calibration"])
@@ -369,7 +389,8 @@ class SiameseEstimator(
 
     def _check_items(self, X: ArrayLike, name: str = "X") -> Tensor:
         check_is_fitted(self)
-        return check_items(self, X, expected=self.input_shape_, name=name)
+        items = read_items(self, X, expected=self.input_shape_, name=name)
+        return check_items(items, self.input_kind_, self.standardizer_, name)
 
     @property
     def _n_features_out(self) -> int:
