@@ -1,6 +1,7 @@
 """Files of a data set: in a folder of the user's, or fetched by pooch."""
 
 import os
+import sys
 from pathlib import Path
 
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
@@ -8,13 +9,27 @@ from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 __all__ = ["cache_folder", "fetch"]
 
 
-def cache_folder() -> Path:
-    """Return the folder for downloads and caches: ``SIAMESEKIT_CACHE``, or the user's cache."""
-    named = os.environ.get("SIAMESEKIT_CACHE")
-    if named:
-        return Path(named)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "siamesekit"
+def cache_folder() -> Path | None:
+    """Return the folder for downloads and caches, or None where the user has no home.
+
+    It is the one that the environment variable ``SIAMESEKIT_CACHE`` names, or ``siamesekit`` in
+    the user's caches: ``%LOCALAPPDATA%`` on Windows, ``~/Library/Caches`` on macOS,
+    ``$XDG_CACHE_HOME`` or ``~/.cache`` elsewhere.
+    """
+    try:
+        named = os.environ.get("SIAMESEKIT_CACHE")
+        return Path(named).expanduser() if named else _user_caches() / "siamesekit"
+    except RuntimeError:  # pathlib finds no home
+        return None
+
+
+def _user_caches() -> Path:
+    variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
+    named = Path(os.environ.get(variable, ""))
+    # A relative path is to be ignored, says the XDG base directory specification.
+    if named.is_absolute() and sys.platform != "darwin":
+        return named
+    return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
 
 
 def fetch(url: str, known_hash: str, folder: str) -> Path:
@@ -35,6 +50,12 @@ def fetch(url: str, known_hash: str, folder: str) -> Path:
     CorruptDatasetError
         If what comes is another file.
     """
+    cache = cache_folder()
+    if cache is None:
+        raise DatasetNotFoundError(
+            f"there is no home folder to keep {url} in: pass root, or let the environment "
+            "variable SIAMESEKIT_CACHE name a folder."
+        )
     try:
         import pooch
     except ImportError as error:
@@ -47,7 +68,7 @@ def fetch(url: str, known_hash: str, folder: str) -> Path:
             url,
             known_hash=known_hash,
             fname=url.rsplit("/", 1)[-1],
-            path=cache_folder() / folder,
+            path=cache / folder,
             progressbar=True,
         )
     except OSError as error:

@@ -1,14 +1,18 @@
 """MNIST: 70,000 handwritten digits, in the idx format."""
 
 import gzip
+import hashlib
+import math
 import os
+import struct
 import zlib
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from siamesekit._checks import check_choice
+from siamesekit._checks import check_choice, check_flag, check_path
+from siamesekit._files import open_regular
 from siamesekit.data.download import fetch
 from siamesekit.data.images import ImageSet
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
@@ -22,10 +26,35 @@ _MD5 = {
     "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
 }
+# Number of items, and SHA-256 once unpacked.
+_PUBLISHED = {
+    "train-images-idx3-ubyte": (
+        60_000,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    "train-labels-idx1-ubyte": (
+        60_000,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    "t10k-images-idx3-ubyte": (
+        10_000,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    "t10k-labels-idx1-ubyte": (
+        10_000,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
+}
+_SIDE = 28
+# All digits there are, in one file; a header that says more is damaged or made to fill the memory.
+_MOST = 70_000
 
 
 def load_mnist(
-    root: str | os.PathLike[str] | None = None, split: Literal["train", "test"] = "train"
+    root: str | os.PathLike[str] | None = None,
+    split: Literal["train", "test"] = "train",
+    *,
+    verify: bool = True,
 ) -> ImageSet:
     """Load MNIST.
 
@@ -36,26 +65,36 @@ def load_mnist(
         (extra ``data``).
     split : {"train", "test"}
         60,000 or 10,000 digits.
+    verify : bool
+        Compare files of as many digits with the checksums of the published ones. False takes
+        another data set of the same form and names.
 
     Returns
     -------
     ImageSet
-        ``X`` (n, 28, 28) with ink 255; ``y`` int64, 0 to 9.
+        ``X`` (n, 28, 28) with ink 255; ``y`` int64, 0 to 9. Files of fewer digits are read too.
 
     Raises
     ------
+    InvalidParameterError
+        If an argument is not allowed.
     DatasetNotFoundError
         If the files are not there.
     CorruptDatasetError
-        If a file is damaged, truncated or no idx file of bytes.
+        If a file is damaged, truncated or no idx file of digits.
     """
     check_choice("split", split, ("train", "test"))
+    check_flag("verify", verify)
     prefix = "train" if split == "train" else "t10k"
-    images = _read_idx(_find(root, f"{prefix}-images-idx3-ubyte"), 3)
-    labels = _read_idx(_find(root, f"{prefix}-labels-idx1-ubyte"), 1)
+    images = _read_idx(root, f"{prefix}-images-idx3-ubyte", (_SIDE, _SIDE), verify)
+    labels = _read_idx(root, f"{prefix}-labels-idx1-ubyte", (), verify)
     if len(images) != len(labels):
         raise CorruptDatasetError(
             f"MNIST {split}: {len(images)} images were found beside {len(labels)} labels."
+        )
+    if labels.max() > 9:
+        raise CorruptDatasetError(
+            f"MNIST {split}: labels must be 0 to 9; item {labels.argmax()} has {labels.max()}."
         )
     return ImageSet(X=images, y=labels.astype(np.int64))
 
@@ -63,28 +102,56 @@ def load_mnist(
 def _find(root: str | os.PathLike[str] | None, name: str) -> Path:
     if root is None:
         return fetch(f"{_MIRROR}{name}.gz", f"md5:{_MD5[name]}", "mnist")
-    for path in (Path(root) / f"{name}.gz", Path(root) / name):
-        if path.exists():
+    folder = check_path("root", root)
+    for path in (folder / f"{name}.gz", folder / name):
+        if os.path.exists(path):
             return path
     raise DatasetNotFoundError(
         f"root must hold {name}.gz or {name} ({_MIRROR}{name}.gz); {root} has neither."
     )
 
 
-def _read_idx(path: Path, rank: int) -> np.ndarray:
-    """Return the bytes of an idx file: magic ``0 0 8 rank``, big-endian sizes, then the data."""
+def _read_idx(
+    root: str | os.PathLike[str] | None, name: str, item: tuple[int, ...], verify: bool
+) -> np.ndarray:
+    """Return the bytes of an idx file, shape (n, *item).
+
+    It is a magic number ``0 0 8 rank``, the sizes big-endian, then the data. The sizes are looked
+    at before anything is read by them.
+    """
+    path = _find(root, name)
+    n_header = 8 + 4 * len(item)
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with open_regular(path) as raw:
+            file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+            header = file.read(n_header)
+            n = _declared(path, header, item)
+            data = bytearray(file.read(n * math.prod(item) + 1))
     except (OSError, EOFError, zlib.error) as error:
-        raise CorruptDatasetError(f"{path} is no whole gzip file: {error}") from error
-    header = 4 + 4 * rank
-    if data[:4] != bytes([0, 0, 8, rank]) or len(data) < header:
+        raise CorruptDatasetError(f"{path} cannot be read: {error}") from error
+    if len(data) != n * math.prod(item):
+        kind = "longer" if len(data) > n * math.prod(item) else "truncated"
+        raise CorruptDatasetError(f"{path} says it has {n} items, but it is {kind}.")
+    official, checksum = _PUBLISHED[name]
+    if verify and n == official and hashlib.sha256(header + data).hexdigest() != checksum:
         raise CorruptDatasetError(
-            f"{path} must be an idx file of bytes of rank {rank}; it begins with {data[:4]!r}."
+            f"{path} has as many items as the file of MNIST, {n}, but not the same: it is damaged, "
+            "or of another data set, which verify=False takes."
         )
-    shape = tuple(np.frombuffer(data, dtype=">u4", count=rank, offset=4).tolist())
-    if len(data) != header + np.prod(shape, dtype=np.int64):
+    return np.frombuffer(data, dtype=np.uint8).reshape(n, *item)
+
+
+def _declared(path: Path, header: bytes, item: tuple[int, ...]) -> int:
+    """Return the number of items by the header."""
+    rank = 1 + len(item)
+    if len(header) != 4 + 4 * rank or header[:4] != bytes([0, 0, 8, rank]):
         raise CorruptDatasetError(
-            f"{path} says {shape} bytes but holds {len(data) - header}: it is truncated."
+            f"{path} must be an idx file of bytes of rank {rank}; it begins with {header[:4]!r}."
         )
-    return np.frombuffer(data, dtype=np.uint8, offset=header).reshape(shape).copy()
+    n, *sizes = struct.unpack(f">{rank}I", header[4:])
+    if tuple(sizes) != item or not 1 <= n <= _MOST:
+        raise CorruptDatasetError(
+            f"{path} must hold 1 to {_MOST:,} items of shape {item}; its header says {n} of shape "
+            f"{tuple(sizes)}."
+        )
+    return int(n)

@@ -2,17 +2,17 @@
 
 import os
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Literal
 
 import numpy as np
 
-from siamesekit._checks import check_choice
-from siamesekit.data._archive import Files, find_source, open_files
+from siamesekit._checks import check_choice, check_flag
+from siamesekit.data._archive import Files, find_source, open_files, source_digest
 from siamesekit.data._pixel_cache import PixelCache
+from siamesekit.data._png import LARGEST_DRAWING, decode_ink
 from siamesekit.data.download import fetch
 from siamesekit.data.images import ImageSet
-from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
+from siamesekit.errors import CorruptDatasetError
 
 __all__ = ["LAKE_ALPHABETS", "Omniglot", "load_omniglot"]
 
@@ -87,9 +87,9 @@ def load_omniglot(
     split : {"background", "evaluation", "all"}
         The 30 alphabets to learn from, the 20 to be tested on, or all 50.
     cache : bool
-        Keep the pixels, packed to a bit each (27 MB), in a hidden file beside the data, so that
-        the next load is fast. Where that folder is read-only, they go to the folder that the
-        environment variable ``SIAMESEKIT_CACHE`` names, or to the user's cache.
+        Keep the pixels, packed to a bit each (27 MB), in the user's cache folder, so that the next
+        load is fast. The environment variable ``SIAMESEKIT_CACHE`` names another folder; where
+        none can be written, nothing is kept. The data folder is left as it is.
 
     Returns
     -------
@@ -97,6 +97,8 @@ def load_omniglot(
 
     Raises
     ------
+    InvalidParameterError
+        If an argument is not allowed.
     DatasetNotFoundError
         If the files are not there.
     CorruptDatasetError
@@ -109,6 +111,7 @@ def load_omniglot(
        probabilistic program induction", Science 350, 2015.
     """
     check_choice("split", split, ("background", "evaluation", "all"))
+    check_flag("cache", cache)
     parts = [_load_split(root, name, cache) for name in _SPLITS if split in (name, "all")]
     if len(parts) == 1:
         return parts[0]
@@ -129,7 +132,10 @@ def _load_split(root: str | os.PathLike[str] | None, split: str, cache: bool) ->
         source = fetch(address, official_hash, "omniglot")
     else:
         source = find_source(root, folder, address)
-    stored = PixelCache(source, row_bytes=-(-DRAWERS * SIDE * SIDE // 8)) if cache else None
+    stored = None
+    if cache:
+        digest = source_digest(source, ".png", LARGEST_DRAWING)
+        stored = PixelCache(folder, digest, n_characters, row_bytes=-(-DRAWERS * SIDE * SIDE // 8))
     packed = stored.read() if stored else None
     if packed is None:
         with open_files(source) as files:
@@ -175,30 +181,16 @@ def _decode(files: Files, n_characters: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _packed(files: Files, paths: list[str]) -> np.ndarray:
     """Return the drawings of one character, a bit a pixel, shape (bytes,)."""
-    return np.packbits([decode_ink(files.read(path), f"{files.source}: {path}") for path in paths])
+    return np.packbits([drawing(files, path) for path in paths])
 
 
-def decode_ink(data: bytes, name: str) -> np.ndarray:
-    """Return where a 105 × 105 PNG is dark, bool.
+def drawing(files: Files, path: str) -> np.ndarray:
+    """Return where a drawing is inked, bool, shape (105, 105).
 
     Raises
     ------
     CorruptDatasetError
-        If `data` is no such image; `name` is named.
-    DatasetNotFoundError
-        If Pillow is not installed.
+        If it is damaged or no such image; it is named.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise DatasetNotFoundError(
-            'reading PNG files needs Pillow: pip install "siamesekit[data]".'
-        ) from error
-    try:
-        with Image.open(BytesIO(data)) as image:
-            ink = ~np.asarray(image.convert("1"))
-    except Exception as error:
-        raise CorruptDatasetError(f"{name} is no whole image: {error}") from error
-    if ink.shape != (SIDE, SIDE):
-        raise CorruptDatasetError(f"{name} must be {SIDE}×{SIDE} pixels; it is {ink.shape}.")
-    return ink
+    data = files.read(path, LARGEST_DRAWING)
+    return decode_ink(data, SIDE, f"{files.source}: {path}")

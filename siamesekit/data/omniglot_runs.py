@@ -7,7 +7,7 @@ import numpy as np
 
 from siamesekit.data._archive import Files, find_source, open_files
 from siamesekit.data.download import fetch
-from siamesekit.data.omniglot import LAKE_ALPHABETS, decode_ink
+from siamesekit.data.omniglot import LAKE_ALPHABETS, drawing
 from siamesekit.errors import CorruptDatasetError
 
 __all__ = ["OneShotRun", "load_omniglot_runs"]
@@ -18,6 +18,8 @@ _URL = (
 _HASH = "sha256:437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325"
 _RUNS = 20
 _WAY = 20
+# Bytes of a file of labels: 20 lines of two short paths, and room for blanks.
+_LARGEST_LABELS = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,8 @@ def load_omniglot_runs(root: str | os.PathLike[str] | None = None) -> list[OneSh
 
     Raises
     ------
+    InvalidParameterError
+        If `root` is no path.
     DatasetNotFoundError
         If the files are not there.
     CorruptDatasetError
@@ -63,17 +67,18 @@ def load_omniglot_runs(root: str | os.PathLike[str] | None = None) -> list[OneSh
 
 def _load_run(files: Files, number: int) -> OneShotRun:
     run = f"run{number + 1:02d}"
-    key = f"{run}/class_labels.txt"
-    # Each line: the path of a query, and of the support that shows the same character.
-    pairs = [line.split() for line in files.read(key).decode("latin-1").splitlines() if line]
-    queries, answers = [pair[0] for pair in pairs], [pair[-1] for pair in pairs]
     supports = sorted(name for name in files.names if name.startswith(f"{run}/training/"))
-    if not len(supports) == len(set(queries)) == len(pairs) == _WAY or not set(answers) <= set(
-        supports
-    ):
+    queries, answers = _labels(files, run)
+    right = (
+        len(supports) == len(queries) == len(set(queries)) == _WAY
+        and set(answers) <= set(supports)
+        and all(query.startswith(f"{run}/test/") for query in queries)
+    )
+    if not right:
         raise CorruptDatasetError(
-            f"{files.source}: {key} must name for each of {_WAY} queries one of the {_WAY} images "
-            f"in {run}/training; it has {len(pairs)} lines, and there are {len(supports)} images."
+            f"{files.source}: {run}/class_labels.txt must name for each of {_WAY} queries in "
+            f"{run}/test one of the {_WAY} images in {run}/training; it has {len(queries)} lines, "
+            f"and there are {len(supports)} images."
         )
     return OneShotRun(
         alphabet=LAKE_ALPHABETS[number // 2],
@@ -83,6 +88,18 @@ def _load_run(files: Files, number: int) -> OneShotRun:
     )
 
 
+def _labels(files: Files, run: str) -> tuple[list[str], list[str]]:
+    """Return the paths of the queries, and for each the support of the same character."""
+    name = f"{run}/class_labels.txt"
+    lines = files.read(name, _LARGEST_LABELS).decode("latin-1").splitlines()
+    pairs = [line.split() for line in lines if line.strip()]
+    for pair in pairs:
+        if len(pair) != 2:
+            raise CorruptDatasetError(
+                f"{files.source}: {name} must have two paths a line; got {' '.join(pair)[:80]!r}."
+            )
+    return [query for query, _ in pairs], [answer for _, answer in pairs]
+
+
 def _images(files: Files, names: list[str]) -> np.ndarray:
-    ink = [decode_ink(files.read(name), f"{files.source}: {name}") for name in names]
-    return np.stack(ink).astype(np.uint8) * 255
+    return np.stack([drawing(files, name) for name in names]).astype(np.uint8) * 255

@@ -1,9 +1,12 @@
+import os
+import re
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from siamesekit.data._archive import find_source, open_files
+from siamesekit.data import _archive
+from siamesekit.data._archive import find_source, open_files, source_digest
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 
 FILES = {"A/one.txt": b"1", "A/two.txt": b"22", "B/one.txt": b"3" * 5000}
@@ -67,6 +70,75 @@ def test_a_truncated_archive_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(CorruptDatasetError, match=r"source\.zip is no whole zip"), open_files(path):
         pass
+
+
+def test_an_entry_beyond_its_bound_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "source.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("one.txt", b"1")
+        archive.writestr("swells.txt", bytes(10**8))
+    for source in (path, make_folder(tmp_path / "folder")):
+        with open_files(source) as files:
+            name = files.names[-1]
+            with pytest.raises(CorruptDatasetError, match=rf"{name} cannot be read.*more than 100"):
+                files.read(name, 100)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["A/one.txt", "A/one.txt"], "A/one.txt is there twice"),
+        (["A/one.txt", "A//one.txt"], "A//one.txt is there twice"),
+        (["A/one.txt", "./A/one.txt"], "./A/one.txt is there twice"),
+        (["A/one.txt", "/A/two.txt"], "/A/two.txt lies outside"),
+        (["/A/one.txt"], "/A/one.txt lies outside"),
+        (["A/one.txt", "A/../../two.txt"], "A/../../two.txt lies outside"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_paths_that_are_doubtful_are_named(tmp_path: Path, names: list[str], message: str) -> None:
+    path = tmp_path / "source.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"1")
+    said = f"source.zip: {re.escape(message)}"
+    with pytest.raises(CorruptDatasetError, match=said), open_files(path):
+        pass
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_archive, "_MOST_ENTRIES", 2)
+    for source in (make_zip(tmp_path / "source.zip"), make_folder(tmp_path / "folder")):
+        with pytest.raises(CorruptDatasetError, match="2 files at most"), open_files(source):
+            pass
+
+
+def test_what_is_neither_file_nor_folder_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zero.zip").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.zip")
+    make_zip(tmp_path / "large.zip")
+    monkeypatch.setattr(_archive, "_LARGEST_ARCHIVE", 100)
+    for name in ("zero.zip", "pipe.zip", "large.zip", "none.zip"):
+        said = f"{name} cannot be read"
+        with pytest.raises(CorruptDatasetError, match=said), open_files(tmp_path / name):
+            pass
+        with pytest.raises(CorruptDatasetError, match=said):
+            source_digest(tmp_path / name, ".txt", 10)
+
+
+def test_a_digest_is_of_names_and_contents(tmp_path: Path) -> None:
+    source = make_folder(tmp_path / "source")
+    digests = [source_digest(source, ".txt", 10_000)]
+    assert source_digest(make_folder(tmp_path / "same", "deep"), ".txt", 10_000) == digests[0]
+    (source / "A" / "one.txt").write_bytes(b"9")
+    digests.append(source_digest(source, ".txt", 10_000))
+    (source / "A" / "one.txt").rename(source / "A" / "eins.txt")
+    digests.append(source_digest(source, ".txt", 10_000))
+    (source / "note.md").write_bytes(b"beside the point")
+    assert len(set(digests)) == 3
+    assert source_digest(source, ".txt", 10_000) == digests[-1]
 
 
 def test_a_source_is_a_folder_or_a_zip_below_the_root_or_the_root_itself(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 import gzip
 import hashlib
+import os
 import struct
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -73,6 +75,86 @@ def test_images_and_labels_must_be_equally_many(root: Path) -> None:
     (root / LABELS).write_bytes(idx(np.arange(6, dtype=np.uint8)))
     with pytest.raises(CorruptDatasetError, match="7 images were found beside 6 labels"):
         load_mnist(root)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (0, 28, 28),
+        (0, 0, 0),
+        (7, 0, 28),
+        (7, 5, 5),
+        (7, 28, 29),
+        (2**31, 2**31, 4),
+        (70_001, 28, 28),
+    ],
+)
+def test_sizes_that_no_digits_have_are_refused_before_anything_is_read(
+    root: Path, shape: tuple[int, ...]
+) -> None:
+    (root / f"{IMAGES}.gz").unlink()
+    (root / IMAGES).write_bytes(bytes([0, 0, 8, 3]) + struct.pack(">3I", *shape) + bytes(64))
+    with pytest.raises(CorruptDatasetError, match=rf"{IMAGES} must hold 1 to 70,000 items"):
+        load_mnist(root)
+
+
+def test_labels_are_digits(root: Path) -> None:
+    (root / LABELS).write_bytes(idx(np.array([0, 1, 2, 200, 4, 5, 6], np.uint8)))
+    with pytest.raises(CorruptDatasetError, match="labels must be 0 to 9; item 3 has 200"):
+        load_mnist(root)
+
+
+def test_no_more_is_read_than_the_header_says(
+    root: Path, digits: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with gzip.open(root / f"{IMAGES}.gz", "wb", compresslevel=1) as file:
+        file.write(idx(digits[0]))
+        for _ in range(40):
+            file.write(bytes(10**6))
+    tracemalloc.start()
+    with pytest.raises(CorruptDatasetError, match="says it has 7 items, but it is longer"):
+        load_mnist(root)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 10**6
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_what_is_no_file_is_refused_at_once(root: Path, suffix: str) -> None:
+    (root / f"{IMAGES}.gz").unlink()
+    path = root / f"{IMAGES}{suffix}"
+    for make in (
+        lambda p: p.symlink_to("/dev/zero"),
+        os.mkfifo,
+        lambda p: (p.mkdir(), (p / "kept").touch()),
+    ):
+        make(path)
+        with pytest.raises(CorruptDatasetError, match=f"{IMAGES}.*cannot be read"):
+            load_mnist(root)
+        if not path.is_dir():
+            path.unlink()
+
+
+@pytest.mark.parametrize("bad", [5, [], b"", True, ""])
+def test_arguments_that_cannot_be_are_refused(root: Path, bad: object) -> None:
+    with pytest.raises(InvalidParameterError, match="root must be a path"):
+        load_mnist(bad)  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="verify must be True or False"):
+        load_mnist(root, verify=[bad])  # type: ignore[arg-type]
+
+
+def test_files_of_as_many_items_as_the_published_ones_are_those(
+    root: Path, digits: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checksum = hashlib.sha256(idx(digits[0])).hexdigest()
+    monkeypatch.setitem(mnist._PUBLISHED, IMAGES, (7, checksum))
+    load_mnist(root)
+    other = digits[0].copy()
+    other[3, 14, 14] ^= 1
+    (root / f"{IMAGES}.gz").write_bytes(gzip.compress(idx(other)))
+    with pytest.raises(CorruptDatasetError, match="not the same"):
+        load_mnist(root)
+    np.testing.assert_array_equal(load_mnist(root, verify=False).X, other)
 
 
 def test_a_missing_file_says_what_to_put_where(root: Path) -> None:

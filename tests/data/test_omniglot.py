@@ -1,6 +1,5 @@
 import io
 import os
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,18 @@ CHARACTERS = ("Beta/character01", "Alpha/character01", "Alpha/character02")
 def png(ink: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(~ink).save(file, "PNG")
+    return file.getvalue()
+
+
+def image(kind: str) -> bytes:
+    """Return another image of 105 × 105 pixels."""
+    grey = np.random.default_rng(1).integers(0, 256, (105, 105), dtype=np.uint8)
+    picture = {
+        "16 bit": lambda: Image.fromarray((grey > 128).astype(np.uint16) * 65535),
+        "alpha": lambda: Image.fromarray(np.stack([grey // 128 * 255] * 4, 2)),
+    }.get(kind, lambda: Image.fromarray(grey))()
+    file = io.BytesIO()
+    picture.save(file, kind if kind in ("JPEG", "GIF", "BMP", "EPS") else "PNG")
     return file.getvalue()
 
 
@@ -96,50 +107,94 @@ def test_zips_and_folders_read_alike_however_they_were_packed(
 
 
 class TestCache:
-    def test_it_lies_beside_the_data_and_gives_the_same(
-        self, tmp_path: Path, small: dict[str, bytes], cache_dir: Path
-    ) -> None:
-        source = write_zip(tmp_path, small)
-        first = load_omniglot(tmp_path)
-        assert len(list(tmp_path.glob(".siamesekit-images_background-*.npz"))) == 1
-        assert not cache_dir.exists()
-        # Same size and time, so the archive itself is not opened any more.
-        state = source.stat()
-        source.write_bytes(bytes(state.st_size))
-        _set_times(source, state.st_mtime_ns)
-        second = load_omniglot(tmp_path)
-        np.testing.assert_array_equal(first.X, second.X)
-        np.testing.assert_array_equal(first.characters, second.characters)
-        with pytest.raises(CorruptDatasetError):
-            load_omniglot(tmp_path, cache=False)
-
-    def test_data_marked_read_only_stay_as_they_are(
-        self, tmp_path: Path, small: dict[str, bytes], cache_dir: Path
+    def test_it_lies_in_the_users_cache_and_gives_the_same(
+        self,
+        tmp_path: Path,
+        small: dict[str, bytes],
+        cache_dir: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         root = tmp_path / "data"
         root.mkdir()
         write_zip(root, small)
-        root.chmod(0o555)
+        first = load_omniglot(root)
+        assert [path.name for path in root.iterdir()] == ["images_background.zip"]
+        assert len(stored_in(cache_dir)) == 1
+        # The archive is not unpacked any more, wherever it lies.
+        monkeypatch.setattr(omniglot, "_decode", None)
+        root.rename(tmp_path / "moved")
+        second = load_omniglot(tmp_path / "moved")
+        np.testing.assert_array_equal(first.X, second.X)
+        np.testing.assert_array_equal(first.characters, second.characters)
+        with pytest.raises(TypeError):
+            load_omniglot(tmp_path / "moved", cache=False)
+
+    def test_its_mode_is_what_the_umask_leaves(
+        self, tmp_path: Path, small: dict[str, bytes], cache_dir: Path
+    ) -> None:
+        write_zip(tmp_path, small)
+        before = os.umask(0o077)
         try:
-            first = load_omniglot(root)
-            assert [path.name for path in root.iterdir()] == ["images_background.zip"]
-            assert len(list(cache_dir.rglob("*.npz"))) == 1
-            np.testing.assert_array_equal(first.X, load_omniglot(root).X)
+            load_omniglot(tmp_path)
         finally:
-            root.chmod(0o755)
+            os.umask(before)
+        (stored,) = stored_in(cache_dir)
+        assert stored.stat().st_mode & 0o777 == 0o600
+        assert stored.parent.stat().st_mode & 0o777 == 0o700
 
     def test_a_damaged_one_is_made_again(
         self, tmp_path: Path, small: dict[str, bytes], ink: np.ndarray, cache_dir: Path
     ) -> None:
         write_zip(tmp_path, small)
         load_omniglot(tmp_path)
-        (stored,) = tmp_path.glob(".siamesekit-*.npz")
+        (stored,) = stored_in(cache_dir)
         whole = stored.read_bytes()
         for damaged in (whole[:1000], b"", bytes(len(whole)), _flipped(whole, len(whole) // 2)):
             stored.write_bytes(damaged)
             np.testing.assert_array_equal(load_omniglot(tmp_path).X != 0, ink)
-            assert stored.stat().st_size == len(whole)
-        assert not list(tmp_path.glob("*.partial"))
+            assert stored.read_bytes() == whole
+        assert stored_in(cache_dir) == [stored]
+
+    @pytest.mark.parametrize("edit", ["fewer", "none", "reversed", "inverted", "renamed", "bomb"])
+    def test_an_edited_one_is_made_again(
+        self,
+        tmp_path: Path,
+        small: dict[str, bytes],
+        ink: np.ndarray,
+        cache_dir: Path,
+        edit: str,
+    ) -> None:
+        write_zip(tmp_path, small)
+        right = load_omniglot(tmp_path)
+        (stored,) = stored_in(cache_dir)
+        with np.load(stored) as file:
+            arrays = dict(file)
+        names, rows = arrays["names"], arrays["rows"]
+        arrays |= {
+            "fewer": {"names": names[:2], "rows": rows[:2]},
+            "none": {"names": names[:0], "rows": rows[:0]},
+            "reversed": {"names": names[::-1]},
+            "inverted": {"rows": ~rows},
+            "renamed": {"names": np.array(["A/a", "A/b", "A/c"])},
+            "bomb": {"rows": np.zeros((3, 10**7), np.uint8)},
+        }[edit]
+        (np.savez_compressed if edit == "bomb" else np.savez)(stored, **arrays)
+        for _ in range(2):
+            data = load_omniglot(tmp_path)
+            assert data.characters.tolist() == right.characters.tolist()
+            np.testing.assert_array_equal(data.X != 0, ink)
+
+    def test_one_of_another_source_is_not_taken(
+        self, tmp_path: Path, small: dict[str, bytes], ink: np.ndarray, cache_dir: Path
+    ) -> None:
+        write_zip(tmp_path, small)
+        load_omniglot(tmp_path)
+        (ours,) = stored_in(cache_dir)
+        write_zip(tmp_path, small | {"Alpha/character02/0008_03.png": png(~ink[1, 2])})
+        load_omniglot(tmp_path)
+        (theirs,) = set(stored_in(cache_dir)) - {ours}
+        theirs.write_bytes(ours.read_bytes())
+        np.testing.assert_array_equal(load_omniglot(tmp_path).X[1, 2] != 0, ~ink[1, 2])
 
     def test_a_changed_source_is_read_afresh(
         self, tmp_path: Path, small: dict[str, bytes], ink: np.ndarray, cache_dir: Path
@@ -147,23 +202,27 @@ class TestCache:
         folder = write_folder(tmp_path, small)
         load_omniglot(tmp_path)
         path = folder / "Alpha/character02/0008_03.png"
-        time.sleep(0.01)
+        state = path.stat()
         path.write_bytes(png(~ink[1, 2]))
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
         np.testing.assert_array_equal(load_omniglot(tmp_path).X[1, 2] != 0, ~ink[1, 2])
 
     def test_nowhere_to_write_is_no_error(
         self, tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        root = tmp_path / "data"
-        root.mkdir()
-        write_zip(root, small)
-        root.chmod(0o555)
+        write_zip(tmp_path, small)
         (tmp_path / "file").write_bytes(b"")
         monkeypatch.setenv("SIAMESEKIT_CACHE", str(tmp_path / "file"))
-        try:
-            assert len(load_omniglot(root).X) == 3
-        finally:
-            root.chmod(0o755)
+        assert len(load_omniglot(tmp_path).X) == 3
+        monkeypatch.delenv("SIAMESEKIT_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(Path, "home", _no_home)
+        assert len(load_omniglot(tmp_path).X) == 3
+
+    @pytest.mark.parametrize("cache", ["yes", 1, None, "", np.True_])
+    def test_it_is_asked_for_or_not(self, tmp_path: Path, cache: object) -> None:
+        with pytest.raises(InvalidParameterError, match="cache must be True or False"):
+            load_omniglot(tmp_path, cache=cache)  # type: ignore[arg-type]
 
 
 class TestDamage:
@@ -207,7 +266,82 @@ class TestDamage:
         write_zip(tmp_path, small)
         with pytest.raises(CorruptDatasetError):
             load_omniglot(tmp_path)
-        assert not list(tmp_path.rglob("*.npz"))
+        assert not cache_dir.exists()
+
+    @pytest.mark.parametrize("kind", ["JPEG", "GIF", "BMP", "16 bit", "alpha", "grey", "EPS"])
+    def test_what_is_no_png_in_black_and_white_is_named(
+        self, tmp_path: Path, small: dict[str, bytes], kind: str
+    ) -> None:
+        name = "Alpha/character02/0008_05.png"
+        write_zip(tmp_path, small | {name: image(kind)})
+        with pytest.raises(CorruptDatasetError, match=r"images_background\.zip: Alpha.*_05\.png"):
+            load_omniglot(tmp_path, cache=False)
+
+    @pytest.mark.parametrize("mode", ["L", "P", "RGB"])
+    def test_black_and_white_may_be_stored_in_other_ways(
+        self, tmp_path: Path, small: dict[str, bytes], ink: np.ndarray, mode: str
+    ) -> None:
+        file = io.BytesIO()
+        Image.fromarray(~ink[1, 4]).convert(mode).save(file, "PNG")
+        write_zip(tmp_path, small | {"Alpha/character02/0008_05.png": file.getvalue()})
+        np.testing.assert_array_equal(load_omniglot(tmp_path, cache=False).X != 0, ink)
+
+    def test_the_size_is_compared_before_anything_is_decoded(
+        self, tmp_path: Path, small: dict[str, bytes]
+    ) -> None:
+        name = "Alpha/character02/0008_05.png"
+        # Nine million pixels in a few thousand bytes.
+        write_zip(tmp_path, small | {name: png(np.zeros((3000, 3000), bool))})
+        with pytest.raises(CorruptDatasetError, match=r"_05.*3000×3000"):
+            load_omniglot(tmp_path, cache=False)
+
+    def test_a_bit_flipped_anywhere_in_a_drawing_is_named(
+        self, tmp_path: Path, small: dict[str, bytes], cache_dir: Path
+    ) -> None:
+        name = "Alpha/character02/0008_05.png"
+        folder = write_folder(tmp_path, small)
+        for position in range(0, len(small[name]), 40):
+            (folder / name).write_bytes(_flipped(small[name], position))
+            with pytest.raises(CorruptDatasetError, match=r"images_background: Alpha.*_05\.png"):
+                load_omniglot(tmp_path)
+
+    def test_a_drawing_that_swells_or_never_ends_is_named(
+        self, tmp_path: Path, small: dict[str, bytes], cache_dir: Path
+    ) -> None:
+        name = "Alpha/character02/0008_05.png"
+        folder = write_folder(tmp_path, small)
+        (folder / name).unlink()
+        for make in (
+            lambda path: path.symlink_to("/dev/zero"),
+            lambda path: path.symlink_to("nowhere"),
+            lambda path: path.symlink_to(path.name),
+            os.mkfifo,
+        ):
+            make(folder / name)
+            for cache in (True, False):
+                with pytest.raises(CorruptDatasetError, match=r"_05\.png cannot be read"):
+                    load_omniglot(tmp_path, cache=cache)
+            (folder / name).unlink()
+
+    def test_links_to_folders_are_followed_but_not_in_circles(
+        self, tmp_path: Path, small: dict[str, bytes], ink: np.ndarray, cache_dir: Path
+    ) -> None:
+        folder = write_folder(tmp_path, small)
+        (folder / "Alpha").rename(tmp_path / "elsewhere")
+        (folder / "Alpha").symlink_to(tmp_path / "elsewhere")
+        (folder / "circle").symlink_to(folder)
+        (folder / "nowhere").symlink_to("none")
+        (folder / "itself").symlink_to("itself")
+        for cache in (True, False):
+            data = load_omniglot(tmp_path, cache=cache)
+            np.testing.assert_array_equal(data.X != 0, ink)
+
+
+@pytest.mark.parametrize("root", [5, [], b"", True, "", "a\0b"])
+def test_a_root_that_is_no_path_is_refused(root: object) -> None:
+    for load in (load_omniglot, load_omniglot_runs):
+        with pytest.raises(InvalidParameterError, match="root must be a path"):
+            load(root)  # type: ignore[arg-type]
 
 
 def test_a_missing_archive_says_where_to_get_it(tmp_path: Path) -> None:
@@ -277,8 +411,27 @@ class TestRealData:
         assert len(load_omniglot_runs(tmp_path)) == 20
         labels = next(path for path in folder.rglob("run07/class_labels.txt"))
         text = labels.read_text()
-        labels.write_text(text.replace("class05", "class21"))
-        with pytest.raises(CorruptDatasetError, match=r"run07/class_labels\.txt must name"):
+        for wrong in (
+            text.replace("class05", "class21"),
+            text.replace("/test/item03", "/training/class03"),
+            "",
+            " \n" * 100,
+            "\n".join(text.splitlines()[:19]),
+        ):
+            labels.write_text(wrong)
+            with pytest.raises(CorruptDatasetError, match=r"run07/class_labels\.txt must name"):
+                load_omniglot_runs(tmp_path)
+        for wrong in (text.replace(" ", ""), text.replace("\n", " and more\n")):
+            labels.write_text(wrong)
+            with pytest.raises(CorruptDatasetError, match=r"class_labels\.txt must have two paths"):
+                load_omniglot_runs(tmp_path)
+        labels.write_text(text + " \n\n")
+        assert len(load_omniglot_runs(tmp_path)) == 20
+        with labels.open("wb") as file:
+            file.truncate(300_000_000)  # as many zeros, which take no room on the disk
+        with pytest.raises(
+            CorruptDatasetError, match=r"class_labels\.txt cannot be read.*more than"
+        ):
             load_omniglot_runs(tmp_path)
         labels.unlink()
         with pytest.raises(CorruptDatasetError, match=r"it has no run07/class_labels\.txt"):
@@ -289,8 +442,12 @@ class TestRealData:
             load_omniglot_runs(tmp_path)
 
 
-def _set_times(path: Path, nanoseconds: int) -> None:
-    os.utime(path, ns=(nanoseconds, nanoseconds))
+def stored_in(cache: Path) -> list[Path]:
+    return [path for path in cache.rglob("*") if path.is_file()]
+
+
+def _no_home() -> Path:
+    raise RuntimeError("Could not determine home directory.")
 
 
 def _flipped(data: bytes, position: int) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from siamesekit.data import load_orl_faces
-from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
+from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError, InvalidParameterError
 
 
 @pytest.fixture
@@ -26,13 +26,37 @@ def test_people_come_in_the_order_of_their_numbers(root: Path) -> None:
     assert data.X[:, 0, 0].tolist() == [5 * n + m for n in range(1, 41) for m in range(1, 11)]
 
 
+PIXELS = b" " * (92 * 112)  # white space, which is not to be taken for that of the header
+
+
 @pytest.mark.parametrize(
-    "bad", [b"", b"P5\n92 112\n255\n" + bytes(50), b"P5\n112 92\n255\n" + bytes(92 * 112)]
+    "bad",
+    [
+        b"",
+        b"P5\n92 112\n255\n" + bytes(50),
+        b"P5\n112 92\n255\n" + bytes(92 * 112),
+        b"P5\n92 112\n255\n" + PIXELS[:-1],
+        b"P5\n92 112\n255\n" + PIXELS + b"\n",
+        b"P2\n92 112\n255\n" + PIXELS,
+        b"P5\n92 112\n65535\n" + PIXELS,
+        b"P5\n92 112\n255\n" + bytes(10**6),
+    ],
 )
 def test_a_damaged_photograph_is_named(root: Path, bad: bytes) -> None:
     (root / "att_faces/s17/3.pgm").write_bytes(bad)
     with pytest.raises(CorruptDatasetError, match=r"att_faces: s17/3\.pgm"):
         load_orl_faces(root)
+
+
+def test_pixels_may_look_like_white_space(root: Path) -> None:
+    (root / "att_faces/s1/1.pgm").write_bytes(b"P5\n92 112\n255\n" + PIXELS)
+    assert (load_orl_faces(root).X[0] == 32).all()
+
+
+@pytest.mark.parametrize("bad", [5, [], b"", True, ""])
+def test_a_root_that_is_no_path_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidParameterError, match="root must be a path"):
+        load_orl_faces(bad)  # type: ignore[arg-type]
 
 
 def test_a_missing_photograph_is_named(root: Path) -> None:
