@@ -2,21 +2,60 @@
 
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
 
+import numpy as np
+
 from siamesekit.errors import InvalidParameterError
 
 __all__ = [
+    "Check",
+    "check_all",
+    "check_callable",
     "check_choice",
     "check_flag",
     "check_integer",
     "check_number",
     "check_path",
+    "choice",
+    "integer",
     "near_matches",
+    "number",
+    "optional",
+    "or_callable",
+    "shown",
 ]
+
+Check = Callable[[str, object], object]
+"""Takes an argument's name and its value; raises `InvalidParameterError` if it is not allowed."""
+
+_LONGEST = 80
+
+
+def check_all(checks: Mapping[str, Check], values: Mapping[str, object]) -> None:
+    """Check each of `values` that a table of `checks` has a row for.
+
+    Raises
+    ------
+    InvalidParameterError
+        For the first value that is not allowed.
+    """
+    for name, value in values.items():
+        if name in checks:
+            checks[name](name, value)
+
+
+def shown(value: object) -> str:
+    """Return a value as an error shows it: its ``repr`` where that is short, and never an error."""
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        # Python refuses to write integers of 4,300 digits; a foreign class may refuse anything.
+        text = f"a value of type {type(value).__name__} that cannot be shown"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({type(value).__name__})"
 
 
 def near_matches(name: str, known: Collection[str]) -> str:
@@ -36,7 +75,7 @@ def check_integer(name: str, value: object, *, low: int, high: int | None = None
     bounds = f"an integer of at least {low}" if high is None else f"an integer in [{low}, {high}]"
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_integer or int(value) < low or (high is not None and int(value) > high):  # type: ignore[call-overload]
-        raise InvalidParameterError(f"{name} must be {bounds}; got {value!r}.")
+        raise InvalidParameterError(f"{name} must be {bounds}; got {shown(value)}.")
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 
@@ -59,16 +98,19 @@ def check_number(
     left = "(" if open_low or low == -math.inf else "["
     right = ")" if open_high or high == math.inf else "]"
     bad = InvalidParameterError(
-        f"{name} must be a finite number in {left}{low:g}, {high:g}{right}; got {value!r}."
+        f"{name} must be a finite number in {left}{low:g}, {high:g}{right}; got {shown(value)}."
     )
     if not isinstance(value, Real) or isinstance(value, bool):
         raise bad
-    number = float(value)
-    too_low = number <= low if open_low else number < low
-    too_high = number >= high if open_high else number > high
-    if not math.isfinite(number) or too_low or too_high:
+    try:
+        result = float(value)
+    except OverflowError:
+        raise bad from None
+    too_low = result <= low if open_low else result < low
+    too_high = result >= high if open_high else result > high
+    if not math.isfinite(result) or too_low or too_high:
         raise bad
-    return number
+    return result
 
 
 def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
@@ -83,14 +125,20 @@ def check_choice(name: str, value: object, allowed: Collection[str]) -> str:
         return value
     listed = ", ".join(map(repr, allowed))
     hint = near_matches(value, allowed) if isinstance(value, str) else ""
-    raise InvalidParameterError(f"{name} must be one of {listed}; got {value!r}.{hint}")
+    raise InvalidParameterError(f"{name} must be one of {listed}; got {shown(value)}.{hint}")
 
 
 def check_flag(name: str, value: object) -> bool:
-    """Return `value` if it is a ``bool``; raise `InvalidParameterError` otherwise."""
-    if not isinstance(value, bool):
-        raise InvalidParameterError(f"{name} must be True or False; got {value!r}.")
-    return value
+    """Return `value` if it is a ``bool``, NumPy's too; raise `InvalidParameterError` otherwise."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidParameterError(f"{name} must be True or False; got {shown(value)}.")
+    return bool(value)
+
+
+def check_callable(name: str, value: object, does: str) -> None:
+    """Raise `InvalidParameterError` unless `value` can be called; `does` says with what."""
+    if not callable(value):
+        raise InvalidParameterError(f"{name} must be a callable {does}; got {shown(value)}.")
 
 
 def check_path(name: str, value: object) -> Path:
@@ -104,6 +152,60 @@ def check_path(name: str, value: object) -> Path:
     text = os.fspath(value) if isinstance(value, str | os.PathLike) else None
     if not isinstance(text, str) or not text or "\0" in text:
         raise InvalidParameterError(
-            f"{name} must be a path, str or os.PathLike, of one character or more; got {value!r}."
+            f"{name} must be a path, str or os.PathLike, of one character or more; "
+            f"got {shown(value)}."
         )
     return Path(text)
+
+
+# -- rows of a table -------------------------------------------------------------------------
+
+
+def integer(low: int, high: int | None = None) -> Check:
+    """Return the check for an integer within ``[low, high]``."""
+    return lambda name, value: check_integer(name, value, low=low, high=high)
+
+
+def number(
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> Check:
+    """Return the check for a finite number between `low` and `high`."""
+    return lambda name, value: check_number(
+        name, value, low=low, high=high, open_low=open_low, open_high=open_high
+    )
+
+
+def optional(check: Check) -> Check:
+    """Return the check that lets None pass, and all that `check` does."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def or_callable(check: Check, does: str) -> Check:
+    """Return the check that lets callables pass, and all that `check` does.
+
+    Parameters
+    ----------
+    check : callable
+    does : str
+        What a callable is to do, for the error: ``"(line) -> optimizer"``.
+    """
+
+    def either(name: str, value: object) -> None:
+        if callable(value):
+            return
+        try:
+            check(name, value)
+        except InvalidParameterError as error:
+            wanted, got, rest = str(error).partition("; got ")
+            raise InvalidParameterError(f"{wanted}, or a callable {does}{got}{rest}") from None
+
+    return either
+
+
+def choice(allowed: Collection[str]) -> Check:
+    """Return the check for one of the strings in `allowed`."""
+    return lambda name, value: check_choice(name, value, allowed)

@@ -12,9 +12,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from siamesekit._checks import shown
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["RandomState", "Seeds", "drawing_from", "generator_from", "seed_from"]
+__all__ = [
+    "RandomState",
+    "Seeds",
+    "check_random_state",
+    "drawing_from",
+    "generator_from",
+    "seed_from",
+]
 
 RandomState = int | np.random.RandomState | np.random.Generator | torch.Generator | None
 
@@ -35,6 +43,7 @@ def seed_from(random_state: RandomState) -> int:
     InvalidParameterError
         If it is none of these or a negative int.
     """
+    check_random_state("random_state", random_state)
     if random_state is None:
         return int(np.random.SeedSequence().generate_state(1)[0])
     if isinstance(random_state, np.random.RandomState):
@@ -44,13 +53,21 @@ def seed_from(random_state: RandomState) -> int:
     if isinstance(random_state, torch.Generator):
         draw = torch.randint(_SEEDS, (), generator=random_state, device=random_state.device)
         return int(draw)
-    is_int = isinstance(random_state, Integral) and not isinstance(random_state, bool)
-    if is_int and 0 <= int(random_state) < _SEEDS:
-        return int(random_state)
-    raise InvalidParameterError(
-        "random_state must be None, an int in [0, 2**32), a numpy RandomState or Generator, "
-        f"or a torch.Generator; got {random_state!r}."
-    )
+    return int(random_state)
+
+
+def check_random_state(name: str, value: object) -> None:
+    """Raise `InvalidParameterError` unless `seed_from` takes `value`; nothing is drawn from it."""
+    if value is None or isinstance(
+        value, np.random.RandomState | np.random.Generator | torch.Generator
+    ):
+        return
+    is_int = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_int or not 0 <= int(value) < _SEEDS:  # type: ignore[call-overload]
+        raise InvalidParameterError(
+            f"{name} must be None, an int in [0, 2**32), a numpy RandomState or Generator, "
+            f"or a torch.Generator; got {shown(value)}."
+        )
 
 
 def generator_from(

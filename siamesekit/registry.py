@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
-from siamesekit._checks import check_choice, near_matches
+from siamesekit._checks import check_choice, near_matches, shown
 from siamesekit.errors import (
     InvalidParameterError,
     PluginConflictError,
@@ -28,6 +28,7 @@ __all__ = [
     "ARGUMENTS",
     "KINDS",
     "Kind",
+    "check",
     "create",
     "get",
     "make",
@@ -191,9 +192,9 @@ def get(kind: str, name: str) -> type[Any]:
     if colon and prefix in _families[kind]:
         return _families[kind][prefix].get(rest)
     known = names(kind)
-    shown = ", ".join(repr(n) for n in known if ":" not in n)
+    listed = ", ".join(repr(n) for n in known if ":" not in n)
     raise UnknownPartError(
-        f"{kind} has no part named {name!r}.{near_matches(name, known)} Known: {shown or 'none'}."
+        f"{kind} has no part named {name!r}.{near_matches(name, known)} Known: {listed or 'none'}."
         f"{_strays(kind, name)}"
     )
 
@@ -236,6 +237,34 @@ def create(kind: str, name: str, **params: Any) -> Any:
     return cls(**params)
 
 
+def check(kind: str, spec: object) -> None:
+    """Raise unless `spec` is what `make` takes: a name, or a class or an instance of `kind`.
+
+    Nothing is made.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    spec : str, type or object
+
+    Raises
+    ------
+    InvalidParameterError
+        If `spec` is no part of `kind`.
+    UnknownPartError, PluginImportError, PluginConflictError
+        As in `get`.
+    """
+    check_choice("kind", kind, KINDS)
+    if isinstance(spec, str):
+        get(kind, spec)
+        return
+    base = _base(kind)
+    fits = issubclass(spec, base) if isinstance(spec, type) else isinstance(spec, base)
+    if not fits:
+        raise _no_part(KINDS[kind].argument or "spec", base, spec)
+
+
 def make(kind: str, spec: object) -> Any:
     """Return a new part: by name, of a class, or as a copy of an instance.
 
@@ -262,10 +291,7 @@ def make(kind: str, spec: object) -> Any:
         part = spec
     base = _base(kind)
     if not isinstance(part, base):
-        raise InvalidParameterError(
-            f"{argument} must be a name, or a class or an instance of {base.__name__}; "
-            f"got {part!r}."
-        )
+        raise _no_part(argument, base, part)
     return _copied(argument, part) if part is spec else part
 
 
@@ -311,6 +337,13 @@ def _instance(argument: str, cls: type[Any]) -> Any:
     except ValueError:  # a class without a signature, such as one written in C
         pass
     return cls()
+
+
+def _no_part(argument: str, base: type[Any], given: object) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"{argument} must be a name, or a class or an instance of {base.__name__}; "
+        f"got {shown(given)}."
+    )
 
 
 def _copied(argument: str, part: Any) -> Any:

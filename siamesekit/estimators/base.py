@@ -13,13 +13,14 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_choice
+from siamesekit._checks import check_all, check_choice
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _saving
 from siamesekit.estimators._calibration import calibrate, few_classes
+from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, make_line
 from siamesekit.estimators._input_kind import InputKind
@@ -57,10 +58,10 @@ class SiameseEstimator(
 ):
     """Base of the estimators: learn to compare, then embed items and compare them.
 
-    A subclass has a constructor with (at least) the arguments below, and says what it keeps beside
-    the trained network by overriding `_check_arguments`, `_keeps_training_items`, `_keep`,
-    `_state` and `_restore`. All else (parameters by name, training, embedding, comparing, saving
-    and loading) stands here.
+    A subclass has a constructor with (at least) the arguments below, each with its row in
+    `CONSTRAINTS`, and says what it keeps beside the trained network by overriding
+    `_keeps_training_items`, `_keep`, `_state` and `_restore`. All else (parameters by name,
+    training, embedding, comparing, saving and loading) stands here.
     """
 
     backbone: str | type[torch.nn.Module] | torch.nn.Module
@@ -154,7 +155,7 @@ class SiameseEstimator(
         return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
-        self._check_arguments()
+        check_all(CONSTRAINTS, self.get_params(deep=False))
         given = read_items(self, X)
         labels = check_labels(y, len(given))
         classes, codes = encode(labels)
@@ -183,9 +184,6 @@ class SiameseEstimator(
         self._keep(vectors, labels)
 
     # -- what a subclass keeps beside the network -----------------------------------------------
-
-    def _check_arguments(self) -> None:
-        """Refuse arguments that are used only after training, before it starts."""
 
     def _keeps_training_items(self) -> bool:
         """Return whether `_keep` wants the embeddings of all training items, or of some."""

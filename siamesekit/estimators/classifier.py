@@ -13,9 +13,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_choice, check_flag
 from siamesekit._random import RandomState
-from siamesekit._types import AGGREGATES, Aggregate, ArrayLike
+from siamesekit._types import Aggregate, ArrayLike
 from siamesekit.estimators import _saving
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._inputs import check_labels
@@ -189,11 +188,6 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         return copied
 
     # -- what is kept beside the network --------------------------------------------------------
-
-    def _check_arguments(self) -> None:
-        # The gallery is made after training, too late to refuse an argument.
-        check_choice("aggregate", self.aggregate, AGGREGATES)
-        check_flag("enroll_training", self.enroll_training)
 
     def _keeps_training_items(self) -> bool:
         return self.enroll_training

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from siamesekit._checks import check_integer, check_number
+from siamesekit._checks import check_all
 from siamesekit.errors import InvalidParameterError, SavedModelError
 from siamesekit.samplers import Sampler
+from siamesekit.training._constraints import PLAN
 from siamesekit.training.averaging import averaged, weight_average
 from siamesekit.training.checkpoint import Checkpoint
 from siamesekit.training.drawing import drawing_of
@@ -66,13 +67,7 @@ class Plan:
     verbose: bool = False
 
     def __post_init__(self) -> None:
-        check_integer("max_epochs", self.max_epochs, low=1)
-        if self.patience is not None:
-            check_integer("patience", self.patience, low=1)
-        if self.averaging is not None:
-            check_number(
-                "averaging", self.averaging, low=0.0, high=1.0, open_low=True, open_high=True
-            )
+        check_all(PLAN, vars(self))
 
 
 def train(

@@ -7,6 +7,7 @@ from torch import nn, optim
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from siamesekit._checks import check_choice, check_number
+from siamesekit.training._constraints import OPTIMIZERS, SCHEDULES
 
 __all__ = ["OptimizerSpec", "ScheduleSpec", "make_optimizer", "make_schedule"]
 
@@ -16,8 +17,6 @@ OptimizerSpec = str | Callable[[nn.Module], optim.Optimizer]
 ScheduleSpec = str | Callable[[optim.Optimizer, int], LRScheduler]
 """A name, or a function from the optimiser and the number of steps to a schedule."""
 
-_OPTIMIZERS = ("adam", "adamw", "sgd")
-_SCHEDULES = ("constant", "cosine", "one-cycle")
 _WARM_UP = 0.1
 
 
@@ -43,7 +42,7 @@ def make_optimizer(
     """
     if callable(spec):
         return spec(line)
-    check_choice("optimizer", spec, _OPTIMIZERS)
+    check_choice("optimizer", spec, OPTIMIZERS)
     check_number("learning_rate", learning_rate, low=0.0, open_low=True)
     check_number("weight_decay", weight_decay, low=0.0)
     weights = [p for p in line.parameters() if p.requires_grad]
@@ -76,7 +75,7 @@ def make_schedule(spec: ScheduleSpec, optimizer: optim.Optimizer, steps: int) ->
     """
     if callable(spec):
         return spec(optimizer, steps)
-    check_choice("schedule", spec, _SCHEDULES)
+    check_choice("schedule", spec, SCHEDULES)
     if spec == "constant":
         return LambdaLR(optimizer, lambda step: 1.0)
     warm_up = max(1, round(_WARM_UP * steps)) if spec == "one-cycle" else 0

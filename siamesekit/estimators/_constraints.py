@@ -1,0 +1,92 @@
+"""What the arguments of an estimator may be: one table, looked at before anything runs."""
+
+import os
+from collections.abc import Sequence
+
+import torch
+
+from siamesekit import registry
+from siamesekit._checks import (
+    Check,
+    check_callable,
+    check_flag,
+    check_path,
+    choice,
+    number,
+    optional,
+    or_callable,
+    shown,
+)
+from siamesekit._random import check_random_state
+from siamesekit._types import AGGREGATES
+from siamesekit.errors import InvalidParameterError
+from siamesekit.estimators._parts import make_augment
+from siamesekit.training import Checkpoint, resolve_device
+from siamesekit.training._constraints import PLAN
+
+__all__ = ["CONSTRAINTS"]
+
+
+def _part(name: str, value: object) -> None:
+    """Let a name that the registry knows pass, and a class or an instance of the right kind."""
+    registry.check(registry.ARGUMENTS[name], value)
+
+
+def _or_auto(check: Check) -> Check:
+    return lambda name, value: (
+        None if isinstance(value, str) and value == "auto" else check(name, value)
+    )
+
+
+def _callbacks(name: str, value: object) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidParameterError(
+            f"{name} must be a sequence of callables (line, history); got {shown(value)}."
+        )
+    for k, callback in enumerate(value):
+        check_callable(f"{name}[{k}]", callback, "(line, history)")
+
+
+def _checkpoint(name: str, value: object) -> None:
+    if isinstance(value, Checkpoint):
+        return
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidParameterError(
+            f"{name} must be None, a path or a Checkpoint; got {shown(value)}."
+        )
+    check_path(name, value)
+
+
+def _device(name: str, value: object) -> None:
+    if not isinstance(value, str | torch.device):
+        raise InvalidParameterError(
+            f"{name} must be 'auto', 'cpu', 'cuda', 'mps' or a torch device; got {shown(value)}."
+        )
+    resolve_device(value)
+
+
+def _augment(name: str, value: object) -> None:
+    # Whether it suits vectors is not asked here.
+    make_augment(value, (1, 1, 1))
+
+
+CONSTRAINTS: dict[str, Check] = {
+    **PLAN,
+    "backbone": _or_auto(_part),
+    "head": _part,
+    "loss": _part,
+    "miner": optional(_part),
+    "sampler": _or_auto(_part),
+    "augment": optional(_augment),
+    "aggregate": choice(AGGREGATES),
+    "enroll_training": check_flag,
+    "validation": optional(
+        or_callable(number(0.0, 1.0, open_low=True, open_high=True), "(line) -> score")
+    ),
+    "callbacks": _callbacks,
+    "checkpoint": optional(_checkpoint),
+    "device": _device,
+    "precision": choice(("auto", "float32", "bfloat16")),
+    "random_state": check_random_state,
+}
+"""A check for each argument of an estimator's constructor."""
