@@ -34,7 +34,8 @@ def last_that_meets(condition: Callable[[Tensor], Tensor], guess: Tensor) -> Ten
     Parameters
     ----------
     condition : callable
-        From floats of the shape of `guess` to bool; once false along growing floats, it stays so.
+        From floats of the shape of `guess` to bool; once false along growing floats, it stays so,
+        and it is false of not-a-number.
     guess : Tensor of float32 or float64
         The closer to the result, the faster.
 
@@ -44,17 +45,20 @@ def last_that_meets(condition: Callable[[Tensor], Tensor], guess: Tensor) -> Ten
         Minus infinity where no float meets the condition.
     """
     lowest, highest = _place(guess.new_tensor([-torch.inf, torch.inf]))
-    place = _place(guess)
+    # Not-a-number has a place beyond either infinity, from where bisection would not come back.
+    place = torch.where(guess.isnan(), 0, _place(guess))
     low = torch.where(condition(_float(place - 2, guess.dtype)), place - 2, lowest)
     high = torch.where(condition(_float(place + 2, guess.dtype)), highest + 1, place + 2)
-    while True:
+    # Between two places lie at most 2^bits others, and each round halves them.
+    for _ in range(torch.iinfo(place.dtype).bits + 1):
         # The mean, rounded down, of two numbers whose sum may be too large.
         middle = (low & high) + ((low ^ high) >> 1)
         if torch.equal(middle, low):
-            return _float(low, guess.dtype)
+            break
         met = condition(_float(middle, guess.dtype))
         low = torch.where(met, middle, low)
         high = torch.where(met, high, middle)
+    return _float(low, guess.dtype)
 
 
 def _place(floats: Tensor) -> Tensor:

@@ -135,6 +135,8 @@ def mine(
 ) -> tuple[Tensor, ...]:
     """Return the ``indices_tuple`` that a miner of pytorch-metric-learning chooses, in float32.
 
+    Items that are not `usable` are shown to no miner, and so are in no tuple.
+
     Parameters
     ----------
     miner : object
@@ -146,10 +148,30 @@ def mine(
     reference_labels : Tensor of int64, shape (r,), optional
     """
     with torch.no_grad(), torch.autocast(embeddings.device.type, enabled=False):
-        chosen: tuple[Tensor, ...] = miner(
-            embeddings.detach().float(), labels, references, reference_labels
-        )
-        return chosen
+        rows, some = _usable_rows(embeddings.detach().float(), labels)
+        if not len(rows):
+            return tuple(Triplets.empty(embeddings.device))
+        columns, others = rows, some
+        if references is not None and reference_labels is not None:
+            columns, others = _usable_rows(references.float(), reference_labels)
+        chosen: tuple[Tensor, ...] = miner(*some) if references is None else miner(*some, *others)
+        # Of triplets the first column holds rows; of pairs the first and the third do.
+        sides = (rows, columns, columns) if len(chosen) == 3 else (rows, columns, rows, columns)
+        return tuple(side[index] for side, index in zip(sides, chosen, strict=True))
+
+
+def usable(embeddings: Tensor) -> Tensor:
+    """Return which embeddings have a length in float32: a mask of shape (b,).
+
+    The wrapped parts divide by the length; where its square overflows, they would give numbers
+    that mean nothing.
+    """
+    return embeddings.detach().float().square().sum(1).isfinite()
+
+
+def _usable_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    rows = usable(embeddings).nonzero().squeeze(1)
+    return rows, (embeddings[rows], labels[rows])
 
 
 def to_pml(tuples: Tuples | None, labels: Tensor) -> tuple[Tensor, ...] | None:

@@ -83,7 +83,8 @@ class AnchorRows:
     Parameters
     ----------
     distances : Tensor of float32 or float64, shape (r, b)
-        From each anchor of the block to every item.
+        From each anchor of the block to every item. What is not a number is left out: such a
+        pair is no positive one, and such a negative is in no run.
     classes : Classes
     start : int
         Position of the first anchor in the batch.
@@ -91,8 +92,8 @@ class AnchorRows:
     Attributes
     ----------
     row, positive : Tensor of int64, shape (k,)
-        The positive pairs, in ascending order: anchor as a row of the block, and positive as a
-        position in the batch.
+        The positive pairs of known distance, in ascending order: anchor as a row of the block,
+        and positive as a position in the batch.
     place : Tensor of int64, shape (k,)
         Of these pairs in the flattened `distances`.
     to_positive : Tensor like `distances`, shape (k,)
@@ -112,8 +113,17 @@ class AnchorRows:
         other += other >= place[self.row]
         self.positive = classes.order[other]
         self.place = self.row * distances.shape[1] + self.positive
-        self.to_positive = distances.take(self.place)
+        self.to_positive = self.distances.take(self.place)
         self.n_triplets = (others * (distances.shape[1] - size)).sum()
+        known = ~self.to_positive.isnan()
+        if not known.all():
+            self._keep(known)
+
+    def _keep(self, pairs: Tensor) -> None:
+        """Drop all positive pairs but these: a distance that is not a number bounds no run."""
+        self.row, self.positive, self.place, self.to_positive = (
+            of_pairs[pairs] for of_pairs in (self.row, self.positive, self.place, self.to_positive)
+        )
 
     def up_to_positive(self) -> Tensor:
         """Return the furthest distance with ``d(a, n) - d(a, p) <= 0``, shape (k,)."""

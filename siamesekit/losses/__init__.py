@@ -2,7 +2,6 @@
 
 from siamesekit.losses.base import Loss
 from siamesekit.losses.batch_all import (
-    BatchAllTripletLoss,
     batch_all_triplet_loss,
     batch_all_triplet_loss_from_embeddings,
 )
@@ -12,7 +11,8 @@ from siamesekit.losses.cross_batch_memory import CrossBatchMemory
 from siamesekit.losses.episodic import EpisodicLoss
 from siamesekit.losses.pair import PairLoss
 from siamesekit.losses.pml import PMLLoss
-from siamesekit.losses.triplet import TripletLoss
+from siamesekit.losses.rows import RowLoss, Share
+from siamesekit.losses.triplet import BatchAllTripletLoss, TripletLoss
 
 __all__ = [
     "BCELoss",
@@ -23,6 +23,8 @@ __all__ = [
     "Loss",
     "PMLLoss",
     "PairLoss",
+    "RowLoss",
+    "Share",
     "TripletLoss",
     "batch_all_triplet_loss",
     "batch_all_triplet_loss_from_embeddings",

@@ -14,13 +14,14 @@ __all__ = ["Loss"]
 class Loss(Part, nn.Module, ABC):
     """Charges for wrong comparisons: a scalar to be made small.
 
-    An empty choice of tuples gives a 0 that can be differentiated.
+    An empty choice of tuples gives a 0 that can be differentiated; not-a-number in gives
+    not-a-number out, at once.
 
     Attributes
     ----------
     takes : {"scores", "embeddings"}
-        What the training line hands over as the first argument: the ``(b, b)`` score matrix of
-        the head, or the ``(b, d)`` embeddings (the zoo of pytorch-metric-learning).
+        What the training line hands over as the first argument: scores of the head, all ``(b, b)``
+        or some rows of them, or the ``(b, d)`` embeddings (the zoo of pytorch-metric-learning).
     """
 
     takes: ClassVar[Literal["scores", "embeddings"]] = "scores"
@@ -43,16 +44,22 @@ class Loss(Part, nn.Module, ABC):
         return self
 
     @abstractmethod
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
-        """Return the loss of a batch.
+    def forward(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0
+    ) -> Tensor:
+        """Return the loss of a batch, or of some rows of it.
 
         Parameters
         ----------
-        inputs : Tensor of float, shape (b, b) or (b, d)
-            Scores (higher = more alike) or embeddings, as `takes` says.
+        inputs : Tensor of float, shape (r, b) or (b, d)
+            As `takes` says: scores (higher = more alike) of the anchors
+            ``start .. start + r - 1`` and every item of the batch, or embeddings of all of it.
         labels : Tensor of int64, shape (b,)
         tuples : Pairs or Triplets, optional
-            What the miner chose; all there are by default.
+            What the miner chose, of these anchors; all there are by default.
+        start : int
+            Position in the batch of the first row. A loss on embeddings has no rows: whatever
+            `start` is, it charges the whole batch, on each rank alike.
 
         Returns
         -------

@@ -1,30 +1,29 @@
 """The triplet margin loss over all triplets of a batch, exactly, without forming them."""
 
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from siamesekit._checks import check_choice, check_integer, check_number
-from siamesekit._scores import check_scores, in_float32
+from siamesekit._checks import check_integer, check_number
+from siamesekit._scores import check_embeddings, check_scores, in_float32
 from siamesekit._triplets import AnchorRows, Classes, Runs, row_blocks
-from siamesekit._types import Tuples
-from siamesekit.errors import InvalidParameterError
-from siamesekit.losses.base import Loss
-from siamesekit.registry import register
+from siamesekit.errors import InvalidDataError
+from siamesekit.losses._inputs import unless_nan
 
 __all__ = [
-    "BatchAllTripletLoss",
     "BatchAllTriplets",
+    "TripletSum",
     "batch_all_triplet_loss",
     "batch_all_triplet_loss_from_embeddings",
+    "sum_over_triplets",
 ]
 
 
 class BatchAllTriplets(NamedTuple):
-    """Charges of all triplets of a batch.
+    """Charges of all triplets of a batch, or of those of some anchors.
 
     Attributes
     ----------
@@ -41,7 +40,17 @@ class BatchAllTriplets(NamedTuple):
     n_active: Tensor
 
 
-def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> BatchAllTriplets:
+class TripletSum(NamedTuple):
+    """Sum of the charges of the triplets of some anchors, and their numbers."""
+
+    total: Tensor
+    n_active: Tensor
+    n_triplets: Tensor
+
+
+def batch_all_triplet_loss(
+    distances: Tensor, labels: Tensor, margin: float, start: int = 0
+) -> BatchAllTriplets:
     """Return ``max(0, d(a, p) - d(a, n) + margin)`` over all triplets of a batch.
 
     The active negatives of a positive pair are the nearest of its anchor; only those that are
@@ -51,19 +60,38 @@ def batch_all_triplet_loss(distances: Tensor, labels: Tensor, margin: float) -> 
 
     Parameters
     ----------
-    distances : Tensor of float, shape (b, b)
+    distances : Tensor of float, shape (r, b)
+        From the anchors ``start .. start + r - 1`` to every item; of a whole batch (b, b).
     labels : Tensor of int64, shape (b,)
     margin : float
-        At least 0.
+        At least 0; infinity makes every triplet active.
+    start : int
+        Position of the first anchor in the batch.
 
     Returns
     -------
     BatchAllTriplets
+        Not-a-number if any distance is.
+
+    Raises
+    ------
+    InvalidDataError
+        If distances or labels are not as said.
+    InvalidParameterError
+        If `margin` or `start` is not allowed.
     """
-    wide = in_float32(distances)
-    sums = _SumOverTriplets.apply(wide, labels, float(margin), 0)  # type: ignore[no-untyped-call]
+    check_scores(distances, labels, start, "distance")
+    _check_margin(margin)
+    return _means(sum_over_triplets(in_float32(distances), labels, margin, start))
+
+
+def sum_over_triplets(distances: Tensor, labels: Tensor, margin: float, start: int) -> TripletSum:
+    """Return the sum of what `batch_all_triplet_loss` averages, of checked arguments."""
+    sums = _SumOverTriplets.apply(  # type: ignore[no-untyped-call]
+        distances, labels, float(margin), start
+    )
     total, n_active, n_triplets = sums
-    return _means(total, n_active, n_triplets)
+    return TripletSum(unless_nan(total, distances), n_active, n_triplets)
 
 
 def batch_all_triplet_loss_from_embeddings(
@@ -92,77 +120,44 @@ def batch_all_triplet_loss_from_embeddings(
     Returns
     -------
     BatchAllTriplets
+        Not-a-number if any distance is.
+
+    Raises
+    ------
+    InvalidDataError
+        If embeddings, labels or what `distance` gives are not as said.
+    InvalidParameterError
+        If `margin` or `block` is not allowed.
     """
+    check_embeddings(embeddings, labels)
+    _check_margin(margin)
     check_integer("block", block, low=1)
 
-    def of_block(start: int) -> tuple[Tensor, Tensor, Tensor]:
+    def of_block(start: int) -> TripletSum:
         rows = distance(embeddings[start : start + block], embeddings)
-        sums: tuple[Tensor, Tensor, Tensor] = _SumOverTriplets.apply(  # type: ignore[no-untyped-call]
-            in_float32(rows), labels, float(margin), start
-        )
-        return sums
+        if len(rows) != min(block, len(labels) - start):
+            raise InvalidDataError(
+                f"distance must give a row for each of {len(embeddings[start : start + block])} "
+                f"anchors; got {len(rows)}."
+            )
+        check_scores(rows, labels, start, "distance")
+        return sum_over_triplets(in_float32(rows), labels, margin, start)
 
+    starts = range(0, max(1, len(labels)), block)
     parts = [
         checkpoint(of_block, start, use_reentrant=False, preserve_rng_state=False)
-        for start in range(0, len(labels), block)
+        for start in starts
     ]
-    total, n_active, n_triplets = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
-    return _means(total, n_active, n_triplets)
+    return _means(TripletSum(*(torch.stack(part).sum(0) for part in zip(*parts, strict=True))))
 
 
-@register("losses", "batch-all")
-class BatchAllTripletLoss(Loss):
-    """The triplet margin loss over all triplets of the batch (Hermans et al. 2017, §2).
-
-    Parameters
-    ----------
-    margin : float
-        At least 0, in the unit of the head's distance.
-    reduction : {"all", "active"}
-        Mean over all triplets, or over those that cost something.
-
-    References
-    ----------
-    .. [1] A. Hermans, L. Beyer, B. Leibe, "In defense of the triplet loss for person
-       re-identification", arXiv 1703.07737, 2017.
-    """
-
-    def __init__(self, margin: float = 0.2, reduction: Literal["all", "active"] = "active") -> None:
-        super().__init__()
-        check_number("margin", margin, low=0.0)
-        check_choice("reduction", reduction, ("all", "active"))
-        self.margin = margin
-        self.reduction = reduction
-
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
-        """Return the loss of a batch.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-        tuples : None
-
-        Returns
-        -------
-        Tensor of float, shape ()
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is a miner.
-        """
-        if tuples is not None:
-            raise InvalidParameterError(
-                "loss 'batch-all' takes all triplets and no miner; use loss 'triplet' with one."
-            )
-        check_scores(inputs, labels)
-        result = batch_all_triplet_loss(-in_float32(inputs), labels, self.margin)
-        return result.mean if self.reduction == "all" else result.active
+def _check_margin(margin: object) -> None:
+    if margin != torch.inf:
+        check_number("margin", margin, low=0)
 
 
-def _means(total: Tensor, n_active: Tensor, n_triplets: Tensor) -> BatchAllTriplets:
+def _means(sums: TripletSum) -> BatchAllTriplets:
+    total, n_active, n_triplets = sums
     return BatchAllTriplets(
         total / n_triplets.clamp(min=1), total / n_active.clamp(min=1), n_triplets, n_active
     )
@@ -175,7 +170,7 @@ class _SumOverTriplets(torch.autograd.Function):
     def forward(
         ctx: Any, distances: Tensor, labels: Tensor, margin: float, start: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        total = distances.new_zeros((), dtype=torch.float64)
+        total = distances.new_zeros((), dtype=_wide(distances))
         n_active = labels.new_zeros(())
         n_triplets = labels.new_zeros(())
         gradient = distances.new_zeros(distances.shape) if distances.requires_grad else None
@@ -185,7 +180,7 @@ class _SumOverTriplets(torch.autograd.Function):
             runs = anchors.runs(None, anchors.active(margin))
             active = runs.last - runs.first
             weight = -_triplets_of_each_negative(runs)
-            total += _charges(anchors.to_positive.double() + margin, active)
+            total += _charges(anchors.to_positive.to(total.dtype) + margin, active)
             negative = runs.row * distances.shape[1] + runs.negative
             total += _charges(anchors.distances.take(negative), weight)
             n_active += active.sum()
@@ -214,4 +209,9 @@ def _triplets_of_each_negative(runs: Runs) -> Tensor:
 
 def _charges(distances: Tensor, times: Tensor) -> Tensor:
     """Return the sum of distances, each so many times; one that counts 0 times may be infinite."""
-    return (distances.double() * times).masked_fill_(times == 0, 0).sum()
+    return (distances.to(_wide(distances)) * times).masked_fill_(times == 0, 0).sum()
+
+
+def _wide(distances: Tensor) -> torch.dtype:
+    """Return the type to sum in: float64, but on accelerators, of which some have none."""
+    return torch.float64 if distances.device.type == "cpu" else distances.dtype

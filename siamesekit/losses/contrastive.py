@@ -44,6 +44,9 @@ class ContrastiveLoss(PairLoss):
 
     def charges(self, scores: Tensor, same: Tensor) -> Tensor:  # noqa: D102
         distances = -scores
-        together = distances.square()
-        apart = (self.margin - distances).clamp(min=0).square()
-        return (same * together + (1 - same) * apart) / 2
+        # What each kind of pair does not pay, it must not multiply by 0 either: overflow is
+        # infinite there.
+        together, apart = same == 1, same != 1
+        pull = distances.masked_fill(apart, 0)
+        push = (self.margin - distances).masked_fill(together, 0).clamp(min=0)
+        return (pull.square() + push.square()) / 2

@@ -8,6 +8,7 @@ from torch import Tensor
 from siamesekit import _pml, registry
 from siamesekit._checks import check_integer
 from siamesekit._params import Part
+from siamesekit._scores import check_embeddings
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.losses.base import Loss
@@ -164,7 +165,9 @@ class CrossBatchMemory(Loss):
             )
         return self
 
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+    def forward(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0
+    ) -> Tensor:
         """Return the loss of a batch against itself and the memory; then remember it.
 
         Parameters
@@ -174,15 +177,20 @@ class CrossBatchMemory(Loss):
         labels : Tensor of int64, shape (b,)
         tuples : None
             A choice within the batch would leave the memory out.
+        start : int
+            Without effect, as for every loss on embeddings: ranks that have gathered the
+            embeddings charge and remember all of them, each the same.
 
         Returns
         -------
         Tensor of float, shape ()
+            Not-a-number if any embedding is, or is too large for its square.
 
         Raises
         ------
         InvalidDataError
-            If the embeddings are not of the length that the memory was built for.
+            If embeddings and labels are none of a batch, or the embeddings are not of the length
+            that the memory was built for.
         InvalidParameterError
             If there is a miner outside this loss.
         NotBuiltError
@@ -197,7 +205,8 @@ class CrossBatchMemory(Loss):
         memory = self.memory
         if memory is None:
             raise NotBuiltError("CrossBatchMemory: call build(dim, n_classes) first.")
-        if inputs.ndim != 2 or inputs.shape[1] != memory.shape[1]:
+        check_embeddings(inputs, labels, start)
+        if inputs.shape[1] != memory.shape[1]:
             raise InvalidDataError(
                 f"inputs must be embeddings of shape (b, {memory.shape[1]}); "
                 f"got {tuple(inputs.shape)}."
@@ -235,7 +244,7 @@ class CrossBatchMemory(Loss):
         return (anchor[another], positive[another], *others)
 
     def _remember(self, memory: Tensor, embeddings: Tensor, labels: Tensor) -> None:
-        finite = embeddings.isfinite().all(dim=1)
+        finite = _pml.usable(embeddings)
         newest = embeddings[finite][-self.memory_size :].to(memory.dtype)
         rows = (self.position + torch.arange(len(newest), device=memory.device)) % self.memory_size
         memory[rows] = newest

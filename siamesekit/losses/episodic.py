@@ -7,18 +7,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from siamesekit._checks import check_flag, check_integer, check_number
-from siamesekit._scores import check_scores, in_float32
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.losses._inputs import differentiable_zero
-from siamesekit.losses.base import Loss
+from siamesekit.losses.rows import RowLoss, Share
 from siamesekit.registry import register
 
 __all__ = ["EpisodicLoss"]
 
 
 @register("losses", "episodic")
-class EpisodicLoss(Loss):
+class EpisodicLoss(RowLoss):
     """Trains as an episode tests: queries are classified among the classes of the batch.
 
     Of each class, the first `shot` items in batch order are supports and the others queries. A
@@ -53,7 +52,8 @@ class EpisodicLoss(Loss):
     squared distance to its supports less their spread.
 
     A class with no more items than supports has no queries and only distracts. A batch without
-    queries gives a differentiable 0.
+    queries gives a differentiable 0. Of rows, it is the mean over the queries among these; the
+    supports are those of the whole batch.
 
     References
     ----------
@@ -89,32 +89,11 @@ class EpisodicLoss(Loss):
             check_integer("way", way, low=2)
         self.way = way
 
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
-        """Return the mean cross-entropy of the queries.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores; row = query, column = support.
-        labels : Tensor of int64, shape (b,)
-        tuples : None
-            An episode has no tuples to choose.
-
-        Returns
-        -------
-        Tensor of float, shape ()
-
-        Raises
-        ------
-        InvalidDataError
-            If the shapes are not as said, or a class has fewer items than `shot`.
-        InvalidParameterError
-            If there is a miner.
-        """
+    def charge_rows(  # noqa: D102
+        self, scores: Tensor, labels: Tensor, tuples: Tuples | None, start: int
+    ) -> Share:
         if tuples is not None:
             raise InvalidParameterError("loss 'episodic' takes no miner; set miner=None.")
-        check_scores(inputs, labels)
-        scores = in_float32(inputs) / self.temperature
         classes, own = torch.unique(labels, return_inverse=True)
         sizes = torch.bincount(own, minlength=len(classes))
         if isinstance(self.shot, str):
@@ -127,9 +106,12 @@ class EpisodicLoss(Loss):
             if self.both_ways:
                 after = sizes[own] - 1 - before
                 ways.append((after >= self.shot, after < self.shot))
-        if not ways[0][0].any():
-            return differentiable_zero(inputs)
-        return torch.stack([self._cross_entropy(scores, own, *way) for way in ways]).mean()
+        # Read from either end a batch has as many queries, so all weigh the same.
+        number = sum(is_query[start : start + len(scores)].sum() for is_query, _ in ways)
+        total = differentiable_zero(scores)
+        for way in ways:
+            total = total + self._cross_entropy(scores / self.temperature, own, start, *way)
+        return Share(total, labels.new_zeros(()) + number)
 
     def _check_sizes(self, classes: Tensor, sizes: Tensor, shot: int) -> None:
         short = sizes < shot
@@ -141,23 +123,30 @@ class EpisodicLoss(Loss):
             )
 
     def _cross_entropy(
-        self, scores: Tensor, own: Tensor, is_query: Tensor, is_support: Tensor
+        self, scores: Tensor, own: Tensor, start: int, is_query: Tensor, is_support: Tensor
     ) -> Tensor:
-        queries = is_query.nonzero().squeeze(1)
-        counts = is_support.expand(len(queries), -1).clone()
-        counts[torch.arange(len(queries), device=queries.device), queries] = False
-        of_query = scores[queries].masked_fill(~counts, 0)
-        empty = scores.new_zeros(len(queries), int(own.max()) + 1)
+        """Return the sum over the queries among the rows."""
+        rows = is_query[start : start + len(scores)].nonzero().squeeze(1)
+        if not len(rows):
+            return differentiable_zero(scores)
+        queries = rows + start
+        counts = is_support.expand(len(rows), -1).clone()
+        counts[torch.arange(len(rows), device=rows.device), queries] = False
+        of_query = scores[rows].masked_fill(~counts, 0)
+        empty = scores.new_zeros(len(rows), int(own.max()) + 1)
         sums = empty.index_add(1, own, of_query)
         supports = empty.index_add(1, own, counts.to(scores.dtype))
         logits, answers = sums / supports, own[queries]
-        loss = functional.cross_entropy(logits, answers, label_smoothing=self.label_smoothing)
+        loss = functional.cross_entropy(
+            logits, answers, label_smoothing=self.label_smoothing, reduction="sum"
+        )
         if self.way is None:
             return loss
         episode = _appearance(own) // self.way
         elsewhere = episode[None, :] != episode[answers][:, None]
+        among = logits.masked_fill(elsewhere, -torch.inf)
         # No smoothing here: it would charge for the classes of other episodes, which are out.
-        return loss + functional.cross_entropy(logits.masked_fill(elsewhere, -torch.inf), answers)
+        return loss + functional.cross_entropy(among, answers, reduction="sum")
 
 
 def _appearance(own: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import _pml
+from siamesekit._scores import check_embeddings, check_tuples
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidParameterError, NotBuiltError
-from siamesekit.losses._inputs import differentiable_zero
+from siamesekit.losses._inputs import differentiable_zero, unless_nan
 from siamesekit.losses.base import Loss
 from siamesekit.registry import register_family
 
@@ -84,7 +85,9 @@ class PMLLoss(Loss):
             self._make({name: known[_pml.SIZES[name]] for name in self.sizes})
         return self
 
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+    def forward(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0
+    ) -> Tensor:
         """Return the loss of a batch.
 
         Parameters
@@ -93,14 +96,27 @@ class PMLLoss(Loss):
             Embeddings.
         labels : Tensor of int64, shape (b,)
         tuples : Pairs or Triplets, optional
+        start : int
+            Without effect: the wrapped losses know whole batches only. Ranks that have gathered
+            the embeddings compute the same loss each, and each gets the gradient of its own.
 
         Returns
         -------
         Tensor of float, shape ()
+            Not-a-number if any embedding is, or is too large for its square.
+
+        Raises
+        ------
+        InvalidDataError
+            If embeddings, labels or tuples are not as said.
+        NotBuiltError
+            If the loss has weights and `build` was not called.
         """
+        check_embeddings(inputs, labels, start)
+        check_tuples(tuples, len(labels))
         if tuples is not None and not len(tuples[0]):
             # The wrapped losses with proxies take an empty choice for the whole batch.
-            return differentiable_zero(inputs)
+            return unless_nan(differentiable_zero(inputs), inputs)
         return self.charge(inputs, labels, _pml.to_pml(tuples, labels))
 
     def charge(
@@ -127,9 +143,13 @@ class PMLLoss(Loss):
         Returns
         -------
         Tensor of float, shape ()
+            Not-a-number if any embedding of the batch is, or is too large for its square.
         """
         if self.inner is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(dim, n_classes) first.")
+        if not _pml.usable(embeddings).all():
+            # Some of the wrapped losses raise an error here, others give a number.
+            return embeddings.float().sum() * torch.nan
         with torch.autocast(embeddings.device.type, enabled=False):
             value: Tensor = self.inner(
                 embeddings.float(), labels, indices, references, reference_labels

@@ -1,4 +1,4 @@
-"""The triplet margin loss."""
+"""The triplet margin loss, over chosen triplets or over all of a batch."""
 
 from typing import Literal
 
@@ -6,19 +6,18 @@ from torch import Tensor
 from torch.nn import functional
 
 from siamesekit._checks import check_choice, check_number
-from siamesekit._scores import check_scores, in_float32
-from siamesekit._types import Pairs, Tuples
+from siamesekit._types import Triplets, Tuples
 from siamesekit.errors import InvalidParameterError
 from siamesekit.losses._inputs import differentiable_zero
-from siamesekit.losses.base import Loss
-from siamesekit.losses.batch_all import batch_all_triplet_loss
+from siamesekit.losses.batch_all import sum_over_triplets
+from siamesekit.losses.rows import RowLoss, Share
 from siamesekit.registry import register
 
-__all__ = ["TripletLoss"]
+__all__ = ["BatchAllTripletLoss", "TripletLoss"]
 
 
 @register("losses", "triplet")
-class TripletLoss(Loss):
+class TripletLoss(RowLoss):
     """Wants each negative further from the anchor than the positive is, by a margin.
 
     ``max(0, d(a, p) - d(a, n) + margin)`` with ``d = -score``. The head says which distance d is:
@@ -37,7 +36,8 @@ class TripletLoss(Loss):
 
     Notes
     -----
-    Without a miner the loss is that of all triplets of the batch, exactly, in O(b²) memory.
+    Without a miner the loss is that of all triplets of the batch, exactly, in O(b²) memory. Of
+    rows, it is the mean over the triplets whose anchors these are.
 
     References
     ----------
@@ -61,53 +61,68 @@ class TripletLoss(Loss):
             check_number("margin", margin, low=0)
         check_choice("reduction", reduction, ("mean", "active"))
         self.margin = margin
-        self.reduction = reduction
+        self.reduction: str = reduction
 
-    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
-        """Return the loss of the chosen triplets.
-
-        Parameters
-        ----------
-        inputs : Tensor of float, shape (b, b)
-            Scores.
-        labels : Tensor of int64, shape (b,)
-        tuples : Triplets, optional
-            All triplets of the batch by default.
-
-        Returns
-        -------
-        Tensor of float, shape ()
-
-        Raises
-        ------
-        InvalidDataError
-            If the shapes are not as said.
-        InvalidParameterError
-            If the miner chose pairs, or the margin is ``"soft"`` and there is no miner.
-        """
-        check_scores(inputs, labels)
-        distances = -in_float32(inputs)
+    def charge_rows(  # noqa: D102
+        self, scores: Tensor, labels: Tensor, tuples: Tuples | None, start: int
+    ) -> Share:
         if tuples is None:
-            return self._of_all(distances, labels)
-        if isinstance(tuples, Pairs):
+            return self._of_all(-scores, labels, start)
+        if not isinstance(tuples, Triplets):
             raise InvalidParameterError(
                 "loss 'triplet' needs triplets; the miner chose pairs. Use a miner of triplets "
                 "('semihard', 'hard', …) or loss 'contrastive'."
             )
         if not len(tuples.a):
-            return differentiable_zero(inputs)
-        excess = distances[tuples.a, tuples.p] - distances[tuples.a, tuples.n]
+            return Share(differentiable_zero(scores), labels.new_zeros(()))
+        # d(a, p) - d(a, n), a score being minus a distance.
+        rows = tuples.a - start
+        excess = scores[rows, tuples.n] - scores[rows, tuples.p]
         if self.margin == "soft":
-            return functional.softplus(excess).mean()
-        charges = (excess + self.margin).clamp(min=0)
-        if self.reduction == "mean":
-            return charges.mean()
-        return charges.sum() / (charges > 0).sum().clamp(min=1)
+            charges = functional.softplus(excess)
+        else:
+            charges = (excess + self.margin).clamp(min=0)
+        if self.reduction == "active":
+            return Share(charges.sum(), (charges > 0).sum())
+        return Share(charges.sum(), labels.new_full((), len(charges)))
 
-    def _of_all(self, distances: Tensor, labels: Tensor) -> Tensor:
-        if self.margin == "soft":
+    def _of_all(self, distances: Tensor, labels: Tensor, start: int) -> Share:
+        if isinstance(self.margin, str):
             raise InvalidParameterError(
                 "margin 'soft' needs a miner: over all triplets of a batch only a number serves."
             )
-        charged = batch_all_triplet_loss(distances, labels, self.margin)
-        return charged.mean if self.reduction == "mean" else charged.active
+        sums = sum_over_triplets(distances, labels, self.margin, start)
+        return Share(sums.total, sums.n_active if self.reduction == "active" else sums.n_triplets)
+
+
+@register("losses", "batch-all")
+class BatchAllTripletLoss(TripletLoss):
+    """`TripletLoss` over all triplets of the batch (Hermans et al. 2017, §2), without a miner.
+
+    Parameters
+    ----------
+    margin : float
+        At least 0, in the unit of the head's distance.
+    reduction : {"all", "active"}
+        Mean over all triplets, or over those that cost something.
+
+    References
+    ----------
+    .. [1] A. Hermans, L. Beyer, B. Leibe, "In defense of the triplet loss for person
+       re-identification", arXiv 1703.07737, 2017.
+    """
+
+    def __init__(self, margin: float = 0.2, reduction: Literal["all", "active"] = "active") -> None:
+        check_number("margin", margin, low=0)
+        check_choice("reduction", reduction, ("all", "active"))
+        super().__init__(margin)
+        self.reduction = reduction
+
+    def charge_rows(  # noqa: D102
+        self, scores: Tensor, labels: Tensor, tuples: Tuples | None, start: int
+    ) -> Share:
+        if tuples is not None:
+            raise InvalidParameterError(
+                "loss 'batch-all' takes all triplets and no miner; use loss 'triplet' with one."
+            )
+        return super().charge_rows(scores, labels, tuples, start)

@@ -9,6 +9,8 @@ __all__ = ["hardest"]
 def hardest(scores: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return of each anchor its furthest positive, whether it has one, and so its negative.
 
+    Of equals the first. A pair whose score is not a number is none.
+
     Parameters
     ----------
     scores : Tensor of float, shape (r, b)
@@ -21,12 +23,19 @@ def hardest(scores: Tensor, labels: Tensor, start: int) -> tuple[Tensor, Tensor,
     Tensors of int64, bool, int64 and bool, all of shape (r,)
     """
     same = labels[start : start + len(scores), None] == labels[None, :]
-    is_negative = ~same
-    rows = torch.arange(len(scores), device=scores.device)
-    same[rows, rows + start] = False
+    known = ~scores.isnan()
+    is_negative = ~same & known
+    is_positive = same & known
+    is_positive.diagonal(start).fill_(False)
     if len(labels) == 0:
         none, no = labels.new_empty(0), same.new_empty(0)
         return none, no, none, no
-    positive = scores.masked_fill(~same, torch.inf).argmin(1)
-    negative = scores.masked_fill(~is_negative, -torch.inf).argmax(1)
-    return positive, same.any(1), negative, is_negative.any(1)
+    return *_largest(-scores, is_positive), *_largest(scores, is_negative)
+
+
+def _largest(values: Tensor, allowed: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the first place of each row's largest allowed value, and whether there is one."""
+    lowest = values.masked_fill(~allowed, -torch.inf)
+    # An allowed value may be minus infinity too.
+    is_largest = allowed & (lowest == lowest.amax(1, keepdim=True))
+    return is_largest.byte().argmax(1), is_largest.any(1)

@@ -15,7 +15,8 @@ class Miner(Part, ABC):
     """Chooses the pairs or triplets of a batch that are worth training on.
 
     With distance = minus score, ``t = d(a, n) - d(a, p)`` and margin ``m``, a triplet is *easy*
-    where ``t > m``, *semi-hard* where ``0 < t <= m`` and *hard* where ``t <= 0``.
+    where ``t > m``, *semi-hard* where ``0 < t <= m`` and *hard* where ``t <= 0``. What has a score
+    that is not a number is chosen by none.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ __all__ = ["BatchHard"]
 class BatchHard(RowMiner[Triplets]):
     """One triplet an anchor: its furthest positive and its nearest negative.
 
-    Anchors without a positive or without a negative give none.
+    Anchors without a positive or without a negative give none. Of equals the first is taken.
 
     References
     ----------

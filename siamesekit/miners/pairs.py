@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from siamesekit._scores import check_scores
 from siamesekit._types import Pairs
 from siamesekit.miners._hardest import hardest
 from siamesekit.miners.base import Miner
@@ -19,23 +20,33 @@ class HardPairs(RowMiner[Pairs]):
     A pair that is hardest from both of its ends is chosen once.
     """
 
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Pairs:
+        """Return the chosen pairs of a batch; see `RowMiner`."""
+        check_scores(inputs, labels)
+        scores = inputs.detach()
+        if scores.numel() and scores.amax().isnan():
+            # A pair is put in ascending order, and so must be known from both of its ends.
+            scores = scores.masked_fill(scores.isnan().T, torch.nan)
+        return super().__call__(scores, labels)
+
     def choose(self, scores: Tensor, labels: Tensor, start: int) -> Pairs:
-        """Return at most 2r pairs, with ``i < j``; see `RowMiner.choose`."""
+        """Return at most 2r pairs, anchors first; see `RowMiner.choose`."""
         positive, has_positive, negative, has_negative = hardest(scores, labels, start)
         items = torch.arange(start, start + len(scores), device=labels.device)
         i = torch.cat([items[has_positive], items[has_negative]])
         j = torch.cat([positive[has_positive], negative[has_negative]])
-        return Pairs(torch.minimum(i, j), torch.maximum(i, j))
+        return Pairs(i, j)
 
     def join(self, parts: list[Pairs]) -> Pairs:
-        """Return the pairs of all blocks, each once, in ascending order."""
-        every = super().join(parts)
-        return Pairs(*torch.unique(torch.stack(every), dim=1))
+        """Return the pairs of all blocks, each once, with ``i < j`` and in ascending order."""
+        i, j = super().join(parts)
+        ascending = torch.stack([torch.minimum(i, j), torch.maximum(i, j)])
+        return Pairs(*torch.unique(ascending, dim=1))
 
 
 @register("miners", "all-pairs")
 class AllPairs(Miner):
-    """Every pair of the batch, once."""
+    """Every pair of the batch, once, but those whose score is not a number."""
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> Pairs:
         """Return all pairs ``i < j``.
@@ -48,6 +59,12 @@ class AllPairs(Miner):
         Returns
         -------
         Pairs
+
+        Raises
+        ------
+        InvalidDataError
+            Unless `inputs` is (b, b) of float and `labels` is (b,) of whole numbers.
         """
-        i, j = torch.triu_indices(len(labels), len(labels), 1, device=labels.device)
-        return Pairs(i, j)
+        check_scores(inputs, labels)
+        known = ~inputs.detach().isnan()
+        return Pairs(*known.triu(1).nonzero(as_tuple=True))

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from siamesekit import _pml
+from siamesekit._scores import check_embeddings
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidParameterError
 from siamesekit.miners.base import Miner
@@ -58,7 +59,18 @@ class PMLMiner(Miner):
         inputs : Tensor of float, shape (b, d)
             Embeddings.
         labels : Tensor of int64, shape (b,)
+
+        Returns
+        -------
+        Pairs or Triplets
+            None of an embedding that is not finite, or too large for its square.
+
+        Raises
+        ------
+        InvalidDataError
+            If embeddings or labels are not as said.
         """
+        check_embeddings(inputs, labels)
         return _pml.from_pml(_pml.mine(self.inner, inputs, labels))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamesekit._checks import check_integer
-from siamesekit._scores import check_scores
+from siamesekit._scores import check_embeddings, check_scores, shown
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.miners.base import Miner
@@ -41,7 +41,7 @@ class RowMiner(Miner, Generic[ChosenT]):
         Raises
         ------
         InvalidDataError
-            Unless `inputs` is (b, b) of float and `labels` is (b,).
+            Unless `inputs` is (b, b) of float and `labels` is (b,) of whole numbers.
         """
         check_scores(inputs, labels)
         return self.join([self.choose(inputs.detach(), labels, 0)])
@@ -123,28 +123,19 @@ def mine_from_embeddings(
             f"('semihard', 'batch-hard', …); got {miner!r}."
         )
     check_integer("block_rows", block_rows, low=1)
-    _check_embeddings(embeddings, labels)
+    check_embeddings(embeddings, labels)
     parts = []
     for start in range(0, max(1, len(labels)), block_rows):
         rows = embeddings[start : start + block_rows]
         scores = head(rows, embeddings)
-        if scores.shape != (len(rows), len(labels)) or not scores.is_floating_point():
+        if (
+            not isinstance(scores, Tensor)
+            or scores.shape != (len(rows), len(labels))
+            or not scores.is_floating_point()
+        ):
             raise InvalidDataError(
                 f"head must give float scores of shape ({len(rows)}, {len(labels)}); "
-                f"got {scores.dtype} of shape {tuple(scores.shape)}."
+                f"got {shown(scores)}."
             )
         parts.append(miner.choose(scores, labels, start))
     return miner.join(parts)
-
-
-def _check_embeddings(embeddings: Tensor, labels: Tensor) -> None:
-    if embeddings.ndim != 2 or not embeddings.is_floating_point():
-        raise InvalidDataError(
-            "embeddings must be a float tensor of shape (b, d); "
-            f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}."
-        )
-    if labels.shape != embeddings.shape[:1]:
-        raise InvalidDataError(
-            f"labels must have shape ({len(embeddings)},), one for each embedding; "
-            f"got {tuple(labels.shape)}."
-        )

@@ -110,7 +110,7 @@ def test_one_shot_of_squared_distances_is_snell_s_equation_2() -> None:
 
 @pytest.mark.parametrize("shot", [1, "rest"])
 def test_no_queries_give_a_differentiable_zero(shot: int | Literal["rest"]) -> None:
-    scores = torch.full((3, 3), torch.nan, requires_grad=True)
+    scores = torch.full((3, 3), -torch.inf, requires_grad=True)
     loss = EpisodicLoss(shot)(scores, torch.tensor([0, 1, 2]))
     (grad,) = torch.autograd.grad(loss, scores)
     assert loss.item() == 0
@@ -142,7 +142,7 @@ def test_what_it_cannot_charge_is_refused() -> None:
     with pytest.raises(InvalidDataError, match=r"shot=2 .* class 4 has 1 item"):
         EpisodicLoss(shot=2)(scores, labels)
     with pytest.raises(InvalidDataError, match="inputs must be"):
-        EpisodicLoss()(scores[:2], labels)
+        EpisodicLoss()(scores[:2], labels[:2])
 
 
 @pytest.mark.parametrize(

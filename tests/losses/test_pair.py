@@ -103,7 +103,7 @@ def test_each_pair_of_chosen_triplets_counts_once(
 
 @each_loss
 def test_no_pairs_give_a_differentiable_zero(cls: type[PairLoss]) -> None:
-    scores = torch.full((2, 2), torch.nan, requires_grad=True)
+    scores = torch.full((2, 2), -torch.inf, requires_grad=True)
     for loss in (
         made(cls)(scores, torch.tensor([0, 1]), Pairs.empty()),
         made(cls)(scores[:1, :1], torch.tensor([0])),
