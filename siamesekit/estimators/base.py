@@ -215,7 +215,7 @@ class SiameseEstimator(
         InvalidDataError
             If the items have another shape than in training, or an embedding is not finite.
         """
-        vectors: FloatArray = self._embed_checked(X).cpu().numpy()
+        vectors: FloatArray = self._at_once()._embed_checked(X).cpu().numpy()
         return vectors
 
     def similarity(self, A: ArrayLike, B: ArrayLike) -> FloatArray:
@@ -237,10 +237,11 @@ class SiameseEstimator(
         InvalidDataError
             As for `transform`.
         """
-        a, b = self._embed_checked(A, "A"), self._embed_checked(B, "B")
-        slope, intercept = self.calibration_
+        now = self._at_once()
+        a, b = now._embed_checked(A, "A"), now._embed_checked(B, "B")
+        slope, intercept = now.calibration_
         with torch.inference_mode():
-            probability = torch.sigmoid(slope * self.head_(a, b) + intercept)
+            probability = torch.sigmoid(slope * now.head_(a, b) + intercept)
         return probability.cpu().numpy()
 
     # -- saving -------------------------------------------------------------------------------
@@ -384,6 +385,16 @@ class SiameseEstimator(
         self.backbone_, self.head_, self.loss_ = line.backbone, line.head, line.loss
 
     # -- below the surface --------------------------------------------------------------------
+
+    def _at_once(self) -> Self:
+        """Return all that is fitted at this moment: `fit` puts another dict in its place.
+
+        So an answer never mixes two networks where another thread fits meanwhile.
+        """
+        check_is_fitted(self)
+        now = type(self).__new__(type(self))
+        now.__dict__ = self.__dict__
+        return now
 
     def _check_items(self, X: ArrayLike, name: str = "X") -> Tensor:
         check_is_fitted(self)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from siamesekit._random import RandomState
 from siamesekit._types import Aggregate, ArrayLike
+from siamesekit.errors import InvalidDataError
 from siamesekit.estimators import _saving
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._inputs import check_labels
@@ -198,8 +199,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             self.gallery_.enroll(vectors, labels)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-        labels = _saving.encode_labels(self.gallery_.labels)
-        return {"labels": labels}, {"gallery": {"vectors": self.gallery_.vectors}}
+        # Of one moment, while other threads may enroll and forget.
+        held = self.gallery_.snapshot
+        labels = _saving.encode_labels(held.labels)
+        return {"labels": labels}, {"gallery": {"vectors": held.vectors}}
 
     def _restore(
         self, description: dict[str, Any], tensors: dict[str, dict[str, Tensor]], path: Path
@@ -238,9 +241,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             If the items have another shape than in training, an embedding is not finite or the
             labels do not fit; the gallery is then as it was.
         """
-        items = self._check_items(X)
+        now = self._at_once()
+        items = now._check_items(X)
         labels = check_labels(y, len(items))
-        self.gallery_.enroll(check_finite(self._embed(items), "X"), labels)
+        now.gallery_.enroll(check_finite(now._embed(items), "X"), labels)
         return self
 
     def forget(self, classes: ArrayLike) -> Self:
@@ -248,7 +252,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
         Parameters
         ----------
-        classes : label or array-like of labels
+        classes : label, or array-like or set of labels
 
         Returns
         -------
@@ -261,7 +265,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             If one of them is not enrolled; nothing is then forgotten.
         """
         check_is_fitted(self)
-        self.gallery_.forget(np.atleast_1d(np.asarray(classes)))
+        self.gallery_.forget(classes)
         return self
 
     def predict(self, X: ArrayLike, classes: ArrayLike | None = None) -> np.ndarray:
@@ -270,23 +274,26 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Parameters
         ----------
         X : array-like or Tensor, shape (n, …)
-        classes : array-like of labels, optional
+        classes : label, or array-like or set of labels, optional
             Choose among these only; among all enrolled classes by default.
 
         Returns
         -------
         ndarray, shape (n,)
-            Of equally good classes the first in sorted order.
+            Among equally good classes one drawn by the item: the same item always gets the same
+            answer, whatever it is asked beside, and over many items no class is favoured. `score`
+            counts such an answer as one over the number tied.
 
         Raises
         ------
         ValueError
-            If items have another shape than in training, an embedding is not finite, or one of
-            `classes` is not enrolled.
+            If items have another shape than in training, an embedding or all scores of an item
+            are not finite, one of `classes` is not enrolled, or there are none.
         """
-        candidates, scores = self._class_scores(X, classes)
-        best: np.ndarray = candidates[scores.argmax(1).cpu().numpy()]
-        return best
+        now = self._at_once()
+        items = now._check_items(X)
+        queries = check_finite(now._embed(items), "X")
+        return now.gallery_.best_classes(queries, items, classes)
 
     def predict_proba(self, X: ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each enrolled class, if the item is of one of them.
@@ -301,15 +308,55 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             Columns in the order of `classes_`; rows sum to 1. They are the softmax of the scores
             on the scale of `similarity`.
         """
-        scores = self._class_scores(X, None)[1]
-        return torch.softmax(self.calibration_[0] * scores.double(), dim=1).cpu().numpy()
+        now = self._at_once()
+        return now.gallery_.class_probabilities(now._embed_checked(X), now.calibration_[0])
 
-    def _class_scores(self, X: ArrayLike, classes: ArrayLike | None) -> tuple[np.ndarray, Tensor]:
-        queries = self._embed_checked(X)
-        scores = self.gallery_.class_scores(queries)
-        candidates = self.gallery_.classes
-        if classes is not None:
-            chosen = np.unique(np.atleast_1d(np.asarray(classes)))
-            columns = self.gallery_.positions_of(chosen)
-            candidates, scores = candidates[columns], scores[:, torch.from_numpy(columns)]
-        return candidates, scores
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
+        """Return the accuracy of `predict`, where a tie is worth one over the number tied.
+
+        So a network that maps all items to one place gets exactly chance, 1/k, as on episodes.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+        y : array-like, shape (n,)
+            Class of each; one that is not enrolled is never right.
+        sample_weight : array-like, shape (n,), optional
+            What each item counts, at least 0; 1 by default.
+
+        Returns
+        -------
+        float
+            In [0, 1].
+
+        Raises
+        ------
+        ValueError
+            As for `predict`, or if labels or weights do not fit the items.
+        """
+        now = self._at_once()
+        items = now._check_items(X)
+        labels = check_labels(y, len(items))
+        weights = _check_weights(sample_weight, len(items))
+        worth = now.gallery_.worth(check_finite(now._embed(items), "X"), labels)
+        return float(np.average(worth, weights=weights))
+
+
+def _check_weights(weights: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float64] | None:
+    if weights is None:
+        return None
+    try:
+        checked = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"sample_weight must hold numbers; {error}.") from error
+    usable = (
+        checked.shape == (n,) and bool(np.isfinite(checked).all()) and bool((checked >= 0).all())
+    )
+    if not usable or checked.sum() <= 0:
+        raise InvalidDataError(
+            f"sample_weight must hold {n} finite numbers of at least 0, one an item, and not only "
+            f"zeros; got shape {checked.shape}."
+        )
+    return checked

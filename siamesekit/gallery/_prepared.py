@@ -1,6 +1,7 @@
 """A snapshot made ready to be asked: supports by class, as the head compares them."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,8 @@ class Tile(NamedTuple):
     scores: Tensor
 
 
-class Prepared(NamedTuple):
+@dataclass(frozen=True)
+class Prepared:
     """What queries are compared with.
 
     Attributes
@@ -65,7 +67,7 @@ class Prepared(NamedTuple):
         ends = _ends(counts)
         places = np.repeat(self.ends[codes] - ends[:-1], counts) + np.arange(ends[-1])
         chosen = torch.from_numpy(places).to(self.supports.device)
-        return self._replace(supports=self.supports[chosen], ends=ends)
+        return replace(self, supports=self.supports[chosen], ends=ends)
 
     def tiles(self, queries: Tensor) -> Iterator[Tile]:
         """Yield the scores of all queries against all classes, tile by tile.
