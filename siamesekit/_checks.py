@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -18,6 +18,7 @@ __all__ = [
     "check_choice",
     "check_flag",
     "check_integer",
+    "check_integers",
     "check_number",
     "check_path",
     "choice",
@@ -77,6 +78,23 @@ def check_integer(name: str, value: object, *, low: int, high: int | None = None
     if not is_integer or int(value) < low or (high is not None and int(value) > high):  # type: ignore[call-overload]
         raise InvalidParameterError(f"{name} must be {bounds}; got {shown(value)}.")
     return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def check_integers(name: str, values: object, *, low: int) -> tuple[int, ...]:
+    """Return `values` as a tuple of one ``int`` or more, none below `low`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `values` is no sequence, is empty, or one of them is no integer or too low.
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    listed = list(values) if several else []  # type: ignore[call-overload]
+    if not listed:
+        raise InvalidParameterError(
+            f"{name} must be a sequence of integers of at least {low}; got {shown(values)}."
+        )
+    return tuple(check_integer(name, value, low=low) for value in listed)
 
 
 def check_number(

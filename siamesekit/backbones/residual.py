@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamesekit._checks import check_integer
+from siamesekit._checks import check_integer, check_integers
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
@@ -45,9 +45,7 @@ class ResidualNet(Backbone):
 
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1) -> None:
         super().__init__()
-        for width in widths:
-            check_integer("widths", width, low=1)
-        check_integer("widths (how many)", len(widths), low=1)
+        check_integers("widths", widths, low=1)
         check_integer("blocks", blocks, low=1)
         self.widths = widths
         self.blocks = blocks

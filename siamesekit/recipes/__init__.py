@@ -1,0 +1,20 @@
+"""Named recipes: configured estimators, each one page of a paper, or what goes past it.
+
+Data and protocols are in ``examples/reproduce.py``, which trains and scores each of these by name.
+"""
+
+from siamesekit.recipes.koch import koch2015, koch2015_keras, koch_allpairs, koch_trials
+from siamesekit.recipes.koch_training import KochSchedule, LayerwiseSGD, layerwise_sgd
+from siamesekit.recipes.omniglot import omniglot_best, vinyals
+
+__all__ = [
+    "KochSchedule",
+    "LayerwiseSGD",
+    "koch2015",
+    "koch2015_keras",
+    "koch_allpairs",
+    "koch_trials",
+    "layerwise_sgd",
+    "omniglot_best",
+    "vinyals",
+]

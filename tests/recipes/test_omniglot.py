@@ -1,0 +1,34 @@
+import pytest
+import torch
+
+from siamesekit import SiameseClassifier
+from siamesekit.backbones import TurnedNet
+from siamesekit.errors import InvalidParameterError, NotBuiltError, SiamesekitError
+from siamesekit.recipes import omniglot_best, vinyals
+
+
+@pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
+def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
+    box = SiameseClassifier.from_pretrained("omniglot").backbone_.inner.state_dict()
+    inner = recipe(start="omniglot").backbone.build((1, 28, 28)).inner.inner.state_dict()
+    assert inner.keys() == box.keys()
+    assert all(torch.equal(inner[name], box[name]) for name in box)
+    assert recipe(start="omniglot").learning_rate < recipe().learning_rate
+
+
+def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
+    with pytest.raises(NotBuiltError, match="build"):
+        _ = TurnedNet().inner
+
+
+@pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
+@pytest.mark.parametrize("widths", [5, (), (0,), (8.5,), "ab", None])
+def test_widths_are_a_few_whole_numbers(recipe, widths: object) -> None:
+    with pytest.raises(InvalidParameterError, match="widths"):
+        recipe(widths=widths)
+
+
+@pytest.mark.parametrize("start", [5, True, b"omniglot", "", "omniglott", "../omniglot"])
+def test_a_start_is_the_name_of_a_model_in_the_box(start: object) -> None:
+    with pytest.raises(SiamesekitError):
+        omniglot_best(start=start)  # type: ignore[arg-type]
