@@ -2,7 +2,13 @@
 
 from siamesekit.evaluation._bootstrap import Estimate
 from siamesekit.evaluation.baselines import cosine_similarity, modified_hausdorff
-from siamesekit.evaluation.calibration import fit_calibration
+from siamesekit.evaluation.calibration import (
+    CalibrationReport,
+    cllr,
+    fit_calibration,
+    log_loss,
+    min_cllr,
+)
 from siamesekit.evaluation.episodes import (
     Episodes,
     draw_episodes,
@@ -27,21 +33,24 @@ from siamesekit.evaluation.identification import (
 )
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
-from siamesekit.evaluation.one_shot import one_shot_validation
+from siamesekit.evaluation.one_shot import OneShotValidation, one_shot_validation
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
 from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
 from siamesekit.evaluation.verification import best_threshold, verification_accuracy
 
 __all__ = [
+    "CalibrationReport",
     "Episodes",
     "ErrorRates",
     "Estimate",
     "IdentificationRates",
+    "OneShotValidation",
     "Result",
     "RetrievalMetrics",
     "best_threshold",
     "check_disjoint",
+    "cllr",
     "cmc",
     "cosine_similarity",
     "dir_at_fpir",
@@ -54,7 +63,9 @@ __all__ = [
     "fnmr_at_fmr",
     "identification_rates",
     "knn_accuracy",
+    "log_loss",
     "mean_interval",
+    "min_cllr",
     "min_dcf",
     "modified_hausdorff",
     "one_shot_validation",

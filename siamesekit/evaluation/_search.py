@@ -4,17 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from siamesekit._checks import check_integer
 from siamesekit._scores import in_float32
 from siamesekit._types import ArrayLike, IntArray
-from siamesekit.errors import InvalidDataError, InvalidParameterError
-from siamesekit.evaluation._inputs import as_labels, as_vectors, label_codes
-from siamesekit.evaluation.episodes import Scorer
+from siamesekit.errors import InvalidDataError
+from siamesekit.evaluation._inputs import (
+    Scorer,
+    as_labels,
+    as_vectors,
+    check_scorer,
+    label_codes,
+    scores_of,
+)
 
-__all__ = ["Search", "euclidean", "search_of"]
+__all__ = ["Ranking", "Search", "euclidean", "search_of"]
 
 _SCORES = 2**24
 """Scores in a block where the caller names no number of rows: 64 MB.
@@ -70,8 +77,8 @@ class Search:
         counts: IntArray = np.bincount(self.reference_codes, minlength=n_codes)
         return counts[self.query_codes] - int(self.within)
 
-    def blocks(self, rows: IntArray, depths: IntArray) -> Iterator[tuple[IntArray, IntArray]]:
-        """Yield a block of `rows`, and the nearest references of each, nearest first.
+    def blocks(self, rows: IntArray, depths: IntArray) -> Iterator["Ranking"]:
+        """Yield the nearest references of each of `rows`, a block of rows at a time.
 
         Parameters
         ----------
@@ -80,72 +87,53 @@ class Search:
         depths : ndarray of int64, shape (r,)
             How many references each needs, at least 1. A block holds what the neediest of it
             needs, or all that there are.
-
-        Yields
-        ------
-        rows : ndarray of int64, shape (at most block_rows,)
-        nearest : ndarray of int64, shape (len(rows), depth)
-            Positions of references; among equal scores the lower position comes first.
         """
         for start in range(0, len(rows), self.block_rows):
             block = slice(start, start + self.block_rows)
             depth = min(int(depths[block].max()), self.n_candidates)
-            yield rows[block], self._nearest(rows[block], depth)
+            yield self._rank(rows[block], depth)
 
     @torch.inference_mode()
-    def _nearest(self, rows: IntArray, depth: int) -> IntArray:
+    def _rank(self, rows: IntArray, depth: int) -> "Ranking":
         own = torch.from_numpy(rows).to(self.references.device)
-        scores = self._scores(self.queries[own])
+        scores = in_float32(scores_of(self.scorer, self.queries[own], self.references))
         if self.within:
             # By position: a duplicate of the query stays. Scores are finite, so this one is last.
             scores = scores.scatter(1, own.to(scores.device)[:, None], -torch.inf)
-        nearest: IntArray = best_columns(scores, depth).cpu().numpy()
-        return nearest
-
-    def _scores(self, queries: Tensor) -> Tensor:
-        scores = self.scorer(queries, self.references)
-        expected = (len(queries), len(self.references))
-        if not isinstance(scores, Tensor) or scores.shape != expected:
-            got = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-            raise InvalidParameterError(
-                f"scorer must return a tensor of shape (m, n), here {expected}; got {got}."
-            )
-        if not scores.is_floating_point() or not bool(torch.isfinite(scores).all()):
-            raise InvalidDataError(
-                "scorer must return finite floats; "
-                f"got {f'{scores.dtype}' if not scores.is_floating_point() else 'NaN or infinity'}."
-            )
-        return in_float32(scores)
+        values, columns = scores.topk(depth, dim=1)
+        first = torch.ones_like(values, dtype=torch.bool)
+        first[:, 1:] = values[:, 1:] != values[:, :-1]
+        return Ranking(
+            rows,
+            self.reference_codes[columns.cpu().numpy()],
+            first.cpu().numpy(),
+            (scores == values[:, -1:]).cpu().numpy(),
+        )
 
 
-def best_columns(scores: Tensor, k: int) -> Tensor:
-    """Return the columns of the `k` highest scores of each row, the highest first.
+@dataclass(frozen=True)
+class Ranking:
+    """The nearest references of a block of queries, best score first.
 
-    Among equal scores the lower column comes first, in the choice and in the order. The cost is
-    that of a partial sort; a row is sorted in full only where equal scores stand on both sides of
-    the cut.
+    The order within a run of equal scores means nothing. The last run may go on beyond the ranks:
+    which of its references are within them is open.
 
-    Parameters
+    Attributes
     ----------
-    scores : Tensor of float, shape (m, n)
-        Without NaN.
-    k : int
-        In [1, n].
-
-    Returns
-    -------
-    Tensor of int64, shape (m, k)
+    rows : ndarray of int64, shape (b,)
+        Positions of the queries.
+    codes : ndarray of int64, shape (b, k)
+        Class of the reference at each rank; in the last run, of some of its references.
+    first : ndarray of bool, shape (b, k)
+        Whether a run of equal scores begins at the rank.
+    last_run : ndarray of bool, shape (b, n)
+        Whether the score of a reference is that of the last rank.
     """
-    # `topk` leaves open which of equal scores it takes, and in which order.
-    values, columns = scores.topk(k, dim=1)
-    columns = columns.sort(dim=1).values
-    chosen = scores.gather(1, columns)
-    columns = columns.gather(1, chosen.sort(dim=1, descending=True, stable=True).indices)
-    cut = (scores >= values[:, -1:]).sum(1) > k
-    if bool(cut.any()):
-        in_full = scores[cut].sort(dim=1, descending=True, stable=True).indices
-        columns[cut] = in_full[:, :k]
-    return columns
+
+    rows: IntArray
+    codes: IntArray
+    first: npt.NDArray[np.bool_]
+    last_run: npt.NDArray[np.bool_]
 
 
 def search_of(
@@ -157,10 +145,7 @@ def search_of(
     block_rows: int | None,
 ) -> Search:
     """Return the search that the caller asks for, checked; see `retrieval_metrics`."""
-    if scorer is not None and not callable(scorer):
-        raise InvalidParameterError(
-            f"scorer must be a head or a callable from (m, d) and (n, d) to (m, n); got {scorer!r}."
-        )
+    compare = euclidean if scorer is None else check_scorer(scorer)
     if (references is None) != (reference_labels is None):
         given = "reference_labels" if references is None else "references"
         raise InvalidDataError(
@@ -193,6 +178,6 @@ def search_of(
         query_codes=codes,
         reference_codes=other_codes,
         within=references is None,
-        scorer=euclidean if scorer is None else scorer,
+        scorer=compare,
         block_rows=check_integer("block_rows", block_rows, low=1),
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._inputs import as_array
+from siamesekit.evaluation._inputs import as_numbers
 
 __all__ = ["cosine_similarity", "modified_hausdorff"]
 
@@ -25,7 +25,16 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
     Tensor of float, shape (m, n)
         In [-1, 1]; 0 where a vector is 0. On ink (1) and paper (0) this is the nearest-neighbour
         baseline of Lake et al. (2015) and Koch et al. (2015, Table 2).
+
+    Raises
+    ------
+    InvalidDataError
+        If they are no tensors of these shapes.
     """
+    for name, vectors in {"a": a, "b": b}.items():
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2:
+            got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
+            raise InvalidDataError(f"{name} must be a tensor of shape (n, d); got {got}.")
     unit_a = torch.nn.functional.normalize(a.float(), dim=1)
     unit_b = torch.nn.functional.normalize(b.float(), dim=1)
     return unit_a @ unit_b.T
@@ -51,7 +60,7 @@ def modified_hausdorff(a: ArrayLike, b: ArrayLike) -> Tensor:
     Raises
     ------
     InvalidDataError
-        If an image has no ink.
+        If an image has no ink, or a pixel is no finite number.
 
     References
     ----------
@@ -72,7 +81,7 @@ def modified_hausdorff(a: ArrayLike, b: ArrayLike) -> Tensor:
 
 
 def _ink_points(images: ArrayLike, name: str) -> list[np.ndarray]:
-    array = as_array(images)
+    array = as_numbers(images, name)
     if array.ndim != 3:
         raise InvalidDataError(f"{name} must have shape (n, h, w); got {array.shape}.")
     points = [np.argwhere(image) for image in array]

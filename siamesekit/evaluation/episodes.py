@@ -1,9 +1,8 @@
 """Accuracy on N-way K-shot episodes."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,18 +12,26 @@ from siamesekit._checks import check_choice, check_flag, check_integer
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._inputs import as_array
+from siamesekit.evaluation._facts import facts_of
+from siamesekit.evaluation._inputs import (
+    Scorer,
+    as_labels,
+    as_vectors,
+    check_scorer,
+    label_codes,
+    one_group_each,
+    scores_of,
+)
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
 from siamesekit.heads.aggregate import prepared, prototypes, support_scores
 
 __all__ = ["Episodes", "Scorer", "draw_episodes", "episode_accuracy", "score_episodes"]
 
-Scorer = Callable[[Tensor, Tensor], Tensor]
-"""From ``(m, d)`` and ``(n, d)`` to scores ``(m, n)``, higher = more alike: a head is one."""
-
 _TABLE_ITEMS = 8192
 _ATTEMPTS = 100
+_SCORES = 2**24
+"""Scores of queries against supports that are held at once: 64 MB."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def episode_accuracy(
     embeddings: ArrayLike,
     labels: ArrayLike,
     *,
-    scorer: Scorer,
+    scorer: Scorer | None = None,
     way: int = 20,
     shot: int = 1,
     queries: int = 1,
@@ -60,6 +67,7 @@ def episode_accuracy(
     aggregate: Aggregate = "mean",
     random_state: RandomState = None,
     name: str | None = None,
+    estimator: Any = None,
 ) -> Result:
     """Return the accuracy of one-shot (few-shot) recognition on random episodes.
 
@@ -68,9 +76,12 @@ def episode_accuracy(
     Parameters
     ----------
     embeddings : array-like or Tensor of float, shape (n, d)
+        Computed in float32.
     labels : array-like, shape (n,)
-    scorer : callable
-        A head, or anything from ``(m, d)`` and ``(n, d)`` to ``(m, n)``, higher = more alike.
+        Numbers, strings or other hashable objects, compared exactly.
+    scorer : callable, optional
+        A head, or anything from ``(m, d)`` and ``(n, d)`` to finite floats ``(m, n)``, higher =
+        more alike. Default: the head of `estimator`.
     way : int
         Classes in an episode.
     shot : int
@@ -79,7 +90,7 @@ def episode_accuracy(
         Queries a class.
     n_episodes : int
     groups : array-like, shape (n,), optional
-        Group of each item (the alphabet of a character).
+        Group of each item (the alphabet of a character). With `within` a class lies in one group.
     within : bool
         Take all classes of an episode from one group, the groups in turn. Groups of fewer than
         `way` classes are left out, and the protocol names them.
@@ -90,31 +101,34 @@ def episode_accuracy(
         How the supports of a class make one score: see `siamesekit.gallery.Gallery`.
     random_state : int, Generator or None
     name : str, optional
+    estimator : fitted estimator, optional
+        That embedded the items. A class of `labels` that it was trained on, or that chose its
+        epoch, is refused.
 
     Returns
     -------
     Result
-        Its interval is Student's over the accuracies of the episodes.
+        Its interval is that of `mean_interval` over the accuracies of the episodes.
 
     Raises
     ------
     InvalidParameterError
-        If a number or `aggregate` is not allowed.
+        If a number, `aggregate` or `scorer` is not allowed.
     InvalidDataError
-        If `within` is asked for without `groups`, lengths differ, an embedding is not finite, or
-        no episode can be made.
+        If `within` is asked for without `groups`, lengths differ, an embedding or a score is not
+        finite, a label is NaN, or no episode can be made.
+    LeakageError
+        If `estimator` has seen one of the classes.
     """
     start = time.perf_counter()
     check_choice("aggregate", aggregate, AGGREGATES)
-    vectors = torch.as_tensor(embeddings).detach()
-    if vectors.ndim != 2 or not bool(torch.isfinite(vectors).all()):
-        raise InvalidDataError(
-            "embeddings must be finite, of shape (n, d); "
-            f"got shape {tuple(vectors.shape)}{' with NaN or infinity' * (vectors.ndim == 2)}."
-        )
+    vectors = as_vectors(embeddings, "embeddings")
+    names = as_labels(labels, len(vectors), "labels", "entry an embedding")
+    facts = facts_of(estimator, names)
+    compare = check_scorer(getattr(estimator, "head_", None) if scorer is None else scorer)
     seed = seed_from(random_state)
     episodes = draw_episodes(
-        labels,
+        names,
         way=way,
         shot=shot,
         queries=queries,
@@ -124,29 +138,31 @@ def episode_accuracy(
         drawers=drawers,
         random_state=seed,
     )
-    n_labels = len(as_array(labels))
-    if len(vectors) != n_labels:
-        raise InvalidDataError(
-            f"labels must hold one entry an embedding ({len(vectors)}); got {n_labels}."
-        )
-    accuracies = score_episodes(vectors, episodes, scorer, aggregate)
+    accuracies = score_episodes(vectors, episodes, compare, aggregate)
     where = "within one group" if within else "across all classes"
-    drawn = ", supports of one drawer and queries of another" if drawers is not None else ""
-    each = f"{queries} queries a class" + (f", {aggregate} of supports" if shot > 1 else "")
-    skipped = f"; left out: {', '.join(map(str, episodes.left_out))}" if episodes.left_out else ""
     return Result(
         name=name or f"{way}-way {shot}-shot {where}",
         value=float(accuracies.mean()),
-        interval=mean_interval(accuracies),
+        interval=mean_interval(accuracies, way * queries),
         n_episodes=n_episodes,
         n_trials=n_episodes * way * queries,
         chance=1 / way,
-        protocol=(
-            f"{way}-way {shot}-shot episodes {where}{drawn}, {each}{skipped}; "
-            "95 % interval: Student's t over episodes"
-        ),
         seed=seed,
         seconds=time.perf_counter() - start,
+        task="episodes",
+        parameters={
+            "way": way,
+            "shot": shot,
+            "queries": queries,
+            "within": within,
+            "drawers": drawers is not None,
+            "aggregate": aggregate,
+            "left_out": episodes.left_out,
+        },
+        tested_classes=facts.tested,
+        trained_classes=facts.trained,
+        chosen_classes=facts.chosen,
+        model=facts.model,
     )
 
 
@@ -170,9 +186,12 @@ def draw_episodes(
     check_flag("within", within)
     if within and groups is None:
         raise InvalidDataError("within=True needs groups; got None.")
-    codes = np.unique(as_array(labels), return_inverse=True)[1]
+    classes = as_labels(labels, None, "labels", "entry an item")
+    codes = label_codes(classes)[0]
     group_names, group_codes = _codes_or_zeros(groups, "groups", len(codes))
     _, drawer_codes = _codes_or_zeros(drawers, "drawers", len(codes))
+    if within:
+        one_group_each(codes, group_codes, classes, group_names)
     pools = _pools(codes, group_codes if within else np.zeros_like(codes), shot + queries)
     draw: _Draw = _DrawFreely() if drawers is None else _DrawByDrawer(drawer_codes)
     fit = [group for group, pool in sorted(pools.items()) if len(pool) >= way]
@@ -185,19 +204,21 @@ def draw_episodes(
     rng = np.random.default_rng(seed_from(random_state))
     turns = [pools[fit[k % len(fit)]] for k in range(n_episodes)]
     items = np.stack([draw(pool, way, shot + queries, rng) for pool in turns])
-    left_out = tuple(name for g, name in enumerate(group_names) if within and g not in fit)
+    named = dict(zip(group_codes.tolist(), group_names.tolist(), strict=True)) if within else {}
+    left_out = tuple(named[g] for g in sorted(named) if g not in fit)
     return Episodes(items[:, :, :shot], items[:, :, shot:], left_out)
 
 
 @torch.inference_mode()
 def score_episodes(
-    vectors: Tensor, episodes: Episodes, scorer: Scorer, aggregate: Aggregate = "mean"
+    vectors: ArrayLike, episodes: Episodes, scorer: Scorer, aggregate: Aggregate = "mean"
 ) -> np.ndarray:
     """Return the accuracy of each episode, float64, shape (episodes,).
 
     Parameters
     ----------
-    vectors : Tensor of float, shape (n, d)
+    vectors : array-like or Tensor of float, shape (n, d)
+        Computed in float32.
     episodes : Episodes
     scorer : callable
     aggregate : {"prototype", "mean", "max"}
@@ -205,49 +226,91 @@ def score_episodes(
     Raises
     ------
     InvalidParameterError
-        If `aggregate` is none of these.
+        If `aggregate` is none of these, or `scorer` cannot be called or returns another shape.
+    InvalidDataError
+        If an embedding or a score is not finite, or an episode has items that are not there.
     """
     check_choice("aggregate", aggregate, AGGREGATES)
+    check_scorer(scorer)
+    items = as_vectors(vectors, "embeddings")
+    if not isinstance(episodes, Episodes):
+        raise InvalidDataError(f"episodes must be Episodes; got {type(episodes).__name__}.")
     support, query = torch.from_numpy(episodes.support), torch.from_numpy(episodes.query)
-    n, way, shot = support.shape
-    query = query.flatten(1)
-    if aggregate == "prototype" and shot > 1:
-        class_scores = _scores_of_prototypes(vectors, support, query, scorer)
-    else:
-        scores = _scores_of_supports(vectors, support.flatten(1), query, scorer)
-        scores = scores.view(n, query.shape[1], way, shot)
-        class_scores = support_scores(scores, aggregate)
-    answers = torch.arange(way).repeat_interleave(query.shape[1] // way).expand(n, -1)
-    accuracies: np.ndarray = share_of_ties(class_scores, answers).mean(1).numpy()
+    _, way, shot = support.shape
+    last = max(int(support.max()), int(query.max()))
+    if last >= len(items):
+        raise InvalidDataError(
+            f"episodes must be of items 0 to {len(items) - 1}, as there are embeddings; got {last}."
+        )
+    score = _Prototypes(items, scorer) if aggregate == "prototype" and shot > 1 else None
+    pairs = score or _Supports(items, support, query, scorer, aggregate)
+    rows = max(1, _SCORES // (query[0].numel() * way * shot))
+    answers = torch.arange(way).repeat_interleave(query.shape[2])
+    worth = [
+        share_of_ties(pairs(s, q), answers.expand(len(s), -1)).mean(1)
+        for s, q in zip(
+            torch.split(support, rows), torch.split(query.flatten(1), rows), strict=True
+        )
+    ]
+    accuracies: np.ndarray = torch.cat(worth).numpy()
     return accuracies
 
 
-def _scores_of_supports(vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer) -> Tensor:
-    """Return the score of each query against each support, (episodes, queries, supports)."""
-    used, position = torch.unique(torch.cat([support, query], 1), return_inverse=True)
-    support, query = position.split([support.shape[1], query.shape[1]], 1)
-    own = vectors[used.to(vectors.device)]
-    if len(used) <= _TABLE_ITEMS:
-        # Each pair is scored once, however many episodes it occurs in.
-        table = scorer(own, own).cpu()
-        return table[query[:, :, None], support[:, None, :]]
-    return torch.stack([scorer(own[q], own[s]).cpu() for q, s in zip(query, support, strict=True)])
+class _Supports:
+    """The scores of queries against each support, and what they make of a class."""
+
+    def __init__(
+        self,
+        items: Tensor,
+        support: Tensor,
+        query: Tensor,
+        scorer: Scorer,
+        aggregate: Aggregate,
+    ) -> None:
+        self.items, self.scorer, self.aggregate = items, scorer, aggregate
+        used = torch.unique(torch.cat([support.flatten(), query.flatten()]))
+        self.table: Tensor | None = None
+        if len(used) <= _TABLE_ITEMS:
+            # Each pair is scored once, however many episodes it occurs in.
+            self.place = torch.empty(len(items), dtype=torch.int64)
+            self.place[used] = torch.arange(len(used))
+            own = items[used.to(items.device)]
+            self.table = scores_of(scorer, own, own).cpu()
+
+    def __call__(self, support: Tensor, query: Tensor) -> Tensor:
+        """Return the score of each query for each class, (episodes, queries, way)."""
+        scores = self._scores(support.flatten(1), query)
+        scores = scores.view(*query.shape, *support.shape[1:])
+        return support_scores(scores, self.aggregate)
+
+    def _scores(self, support: Tensor, query: Tensor) -> Tensor:
+        if self.table is not None:
+            return self.table[self.place[query][:, :, None], self.place[support][:, None, :]]
+        device = self.items.device
+        each = zip(query.to(device), support.to(device), strict=True)
+        return torch.stack(
+            [scores_of(self.scorer, self.items[q], self.items[s]).cpu() for q, s in each]
+        )
 
 
-def _scores_of_prototypes(
-    vectors: Tensor, support: Tensor, query: Tensor, scorer: Scorer
-) -> Tensor:
-    """Return the score of each query against the mean support of each class."""
-    supports = prepared(scorer, vectors)
-    codes = torch.arange(support.shape[1], device=vectors.device).repeat_interleave(
-        support.shape[2]
-    )
-    return torch.stack(
-        [
-            scorer(vectors[q].to(supports), prototypes(supports[s.flatten()], codes, len(s))).cpu()
-            for q, s in zip(query.to(vectors.device), support.to(vectors.device), strict=True)
-        ]
-    )
+class _Prototypes:
+    """The scores of queries against the mean support of each class."""
+
+    def __init__(self, items: Tensor, scorer: Scorer) -> None:
+        self.scorer, self.supports = scorer, prepared(scorer, items)
+        self.queries = items.to(self.supports)
+
+    def __call__(self, support: Tensor, query: Tensor) -> Tensor:
+        """Return the score of each query for each class, (episodes, queries, way)."""
+        device = self.queries.device
+        _, way, shot = support.shape
+        codes = torch.arange(way, device=device).repeat_interleave(shot)
+        each = zip(query.to(device), support.flatten(1).to(device), strict=True)
+        return torch.stack([self._scores(q, s, codes, way) for q, s in each])
+
+    def _scores(self, query: Tensor, support: Tensor, codes: Tensor, way: int) -> Tensor:
+        means = prototypes(self.supports[support], codes, way)
+        return scores_of(self.scorer, self.queries[query], means).cpu()
 
 
 _Pool = list[IntArray]
@@ -298,11 +361,9 @@ def _pools(codes: IntArray, groups: IntArray, least: int) -> dict[int, _Pool]:
     return pools
 
 
-def _codes_or_zeros(values: ArrayLike | None, name: str, n: int) -> tuple[list[object], IntArray]:
+def _codes_or_zeros(values: ArrayLike | None, name: str, n: int) -> tuple[np.ndarray, IntArray]:
+    """Return the name of each item's group, and its code; zeros where there are none."""
     if values is None:
-        return [], np.zeros(n, dtype=np.int64)
-    array = as_array(values)
-    if len(array) != n:
-        raise InvalidDataError(f"{name} must hold one entry an item ({n}); got {len(array)}.")
-    names, codes = np.unique(array, return_inverse=True)
-    return names.tolist(), codes.astype(np.int64)
+        return np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    names = as_labels(values, n, name, "entry an item")
+    return names, label_codes(names)[0]

@@ -16,8 +16,7 @@ from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_interval
-from siamesekit.evaluation._inputs import as_labels, label_codes
-from siamesekit.evaluation.verification import checked_pairs
+from siamesekit.evaluation._inputs import as_labels, checked_pairs, label_codes
 
 __all__ = [
     "ErrorRates",

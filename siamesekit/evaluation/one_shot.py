@@ -1,15 +1,51 @@
 """The score that training is watched by: accuracy on one-shot episodes of held-out items."""
 
-from collections.abc import Callable
-
+import numpy as np
 from torch import Tensor
 
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike
-from siamesekit.evaluation.episodes import episode_accuracy
+from siamesekit.data import as_items
+from siamesekit.evaluation._inputs import as_labels
+from siamesekit.evaluation.episodes import Episodes, draw_episodes, score_episodes
 from siamesekit.training import TrainingLine, embed_items
 
-__all__ = ["one_shot_validation"]
+__all__ = ["OneShotValidation", "one_shot_validation"]
+
+
+class OneShotValidation:
+    """From a training line to its accuracy on one-shot episodes, the same at every call.
+
+    Made by `one_shot_validation`. It can be pickled and copied.
+
+    Attributes
+    ----------
+    items : Tensor of uint8, bool or float32, shape (n, c, h, w) or (n, f)
+    labels : ndarray, shape (n,)
+        Their classes, which choose among epochs; an estimator notes them as such.
+    episodes : Episodes
+    """
+
+    def __init__(self, items: Tensor, labels: np.ndarray, episodes: Episodes) -> None:
+        self.items = items
+        self.labels = labels
+        self.episodes = episodes
+
+    def __call__(self, line: TrainingLine) -> float:
+        """Return the accuracy of a line in ``eval()`` mode, in [0, 1].
+
+        Raises
+        ------
+        InvalidDataError
+            If an embedding or a score is not finite.
+        """
+        device = next((parameter.device for parameter in line.parameters()), self.items.device)
+        vectors = embed_items(line.backbone, self.items, device, line.precision)
+        return float(score_episodes(vectors, self.episodes, line.head).mean())
+
+    def __repr__(self) -> str:
+        n, way, _ = self.episodes.support.shape
+        return f"{type(self).__name__}({n} {way}-way episodes of {len(self.items)} items)"
 
 
 def one_shot_validation(
@@ -21,7 +57,7 @@ def one_shot_validation(
     groups: ArrayLike | None = None,
     drawers: ArrayLike | None = None,
     random_state: RandomState = None,
-) -> Callable[[TrainingLine], float]:
+) -> OneShotValidation:
     """Return a function from a training line to its accuracy on one-shot episodes.
 
     For ``SiameseClassifier(validation=…)`` and ``train(validate=…)``. The episodes are the same
@@ -29,7 +65,7 @@ def one_shot_validation(
 
     Parameters
     ----------
-    items : Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
+    items : array-like or Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
         Of classes that training does not see.
     labels : array-like, shape (n,)
     way : int
@@ -43,24 +79,23 @@ def one_shot_validation(
 
     Returns
     -------
-    callable
-        Raises what `episode_accuracy` raises, `InvalidDataError` where embeddings are not finite
-        among them.
+    OneShotValidation
+        Called with the line.
+
+    Raises
+    ------
+    InvalidDataError, InvalidParameterError
+        As `draw_episodes` and `siamesekit.data.as_items` do.
     """
-    seed = seed_from(random_state)
-
-    def one_shot_accuracy(line: TrainingLine) -> float:
-        device = next((parameter.device for parameter in line.parameters()), items.device)
-        return episode_accuracy(
-            embed_items(line.backbone, items, device, line.precision),
-            labels,
-            scorer=line.head,
-            way=way,
-            n_episodes=n_episodes,
-            groups=groups,
-            within=groups is not None,
-            drawers=drawers,
-            random_state=seed,
-        ).value
-
-    return one_shot_accuracy
+    own = as_items(items, "items")
+    names = as_labels(labels, len(own), "labels", "entry an item")
+    episodes = draw_episodes(
+        names,
+        way=way,
+        n_episodes=n_episodes,
+        groups=groups,
+        within=groups is not None,
+        drawers=drawers,
+        random_state=seed_from(random_state),
+    )
+    return OneShotValidation(own, names, episodes)

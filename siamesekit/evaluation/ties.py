@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from siamesekit.errors import InvalidDataError
+
 __all__ = ["share_of_ties"]
 
 
@@ -16,13 +18,41 @@ def share_of_ties(scores: Tensor, answers: Tensor) -> Tensor:
     ----------
     scores : Tensor of float, shape (..., way)
     answers : Tensor of int64, shape (...)
-        Column of the true class.
+        Column of the true class, in ``[0, way)``.
 
     Returns
     -------
     Tensor of float64, shape (...)
+
+    Raises
+    ------
+    InvalidDataError
+        If they are no tensors of these shapes, or an answer is no column.
     """
-    scores = torch.nan_to_num(scores, nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    best = scores == scores.max(dim=-1, keepdim=True).values
-    hit = best.gather(-1, answers.unsqueeze(-1)).squeeze(-1)
-    return hit.double() / best.sum(-1)
+    _check(scores, answers)
+    known = ~torch.isnan(scores)
+    best = known & (scores == scores.masked_fill(~known, -torch.inf).amax(dim=-1, keepdim=True))
+    hit = best.gather(-1, answers.long().unsqueeze(-1)).squeeze(-1)
+    # Where nothing is known nothing is best.
+    return hit.double() / best.sum(-1).clamp(min=1)
+
+
+def _check(scores: Tensor, answers: Tensor) -> None:
+    for name, values in {"scores": scores, "answers": answers}.items():
+        if not isinstance(values, Tensor):
+            raise InvalidDataError(f"{name} must be a tensor; got {type(values).__name__}.")
+    if not scores.is_floating_point() or scores.ndim == 0 or scores.shape[-1] == 0:
+        raise InvalidDataError(
+            "scores must be floats of shape (..., way), way at least 1; "
+            f"got {scores.dtype} of shape {tuple(scores.shape)}."
+        )
+    way = scores.shape[-1]
+    whole = answers.dtype in (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    if answers.shape != scores.shape[:-1] or not whole:
+        raise InvalidDataError(
+            f"answers must be integers of shape {tuple(scores.shape[:-1])}, one a trial; "
+            f"got {answers.dtype} of shape {tuple(answers.shape)}."
+        )
+    if bool(((answers < 0) | (answers >= way)).any()):
+        wrong = answers[(answers < 0) | (answers >= way)][0]
+        raise InvalidDataError(f"answers must lie in [0, {way - 1}]; got {int(wrong)}.")

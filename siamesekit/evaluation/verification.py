@@ -1,13 +1,17 @@
 """Verification: whether two items are of one class."""
 
+import math
+import sys
 import time
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from siamesekit._checks import check_integer, check_number
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._inputs import as_array
+from siamesekit.evaluation._facts import facts_of
+from siamesekit.evaluation._inputs import as_labels, checked_pairs
 from siamesekit.evaluation.result import Result, wilson_interval
 
 __all__ = ["best_threshold", "verification_accuracy"]
@@ -27,7 +31,8 @@ def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
     -------
     float
         Half way between two scores, so that neither falls on it; of equally good thresholds the
-        lowest. Pairs with a score above it are to be called *same*.
+        lowest. Pairs with a score above it are to be called *same*. Always finite. Where no float
+        lies between two scores (cosines of duplicates, a bit apart) it is the lower of them.
 
     Raises
     ------
@@ -44,11 +49,25 @@ def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
         np.concatenate([[0], np.cumsum(~truth)])
         + np.concatenate([[0], np.cumsum(truth[::-1])])[::-1]
     )
-    between = np.concatenate([[True], values[1:] > values[:-1], [True]])
+    between = np.concatenate([[_below(values[0]) < values[0]], values[1:] > values[:-1], [True]])
     place = int(np.argmax(np.where(between, right, -1)))
-    low = values[place - 1] if place else values[0] - 1.0
-    high = values[place] if place < len(values) else values[-1] + 1.0
-    return float((low + high) / 2)
+    if place == 0:
+        return _below(float(values[0]))
+    if place == len(values):
+        return -_below(-float(values[-1]))
+    return _between(float(values[place - 1]), float(values[place]))
+
+
+def _between(low: float, high: float) -> float:
+    """Return the number half way, or `low` where no float lies between."""
+    middle = (low + high) / 2 if math.isfinite(low + high) else low / 2 + high / 2
+    return middle if low < middle < high else low
+
+
+def _below(value: float) -> float:
+    """Return a finite number below `value`, 1 below where floats are so fine; or the least."""
+    lower = min(value - 1.0, math.nextafter(value, -math.inf))
+    return max(lower, -sys.float_info.max)
 
 
 def verification_accuracy(
@@ -58,6 +77,8 @@ def verification_accuracy(
     *,
     seed: int | None = None,
     name: str = "verification",
+    classes: ArrayLike | None = None,
+    estimator: Any = None,
 ) -> Result:
     """Return the share of pairs told right at a threshold that was chosen on other pairs.
 
@@ -67,10 +88,16 @@ def verification_accuracy(
         Higher = more alike.
     same : array-like or Tensor of bool or {0, 1}, shape (n,)
     threshold : float
-        From `best_threshold` on validation pairs. A score that equals it is worth one half.
+        From `best_threshold` on validation pairs; finite. A pair is called *same* where its score
+        lies above it.
     seed : int, optional
         With which the pairs were drawn.
     name : str
+    classes : array-like of labels, optional
+        The classes that the pairs are of.
+    estimator : fitted estimator, optional
+        Whose scores they are; with `classes`. A class that it was trained on, or that chose its
+        epoch, is refused.
 
     Returns
     -------
@@ -81,6 +108,10 @@ def verification_accuracy(
     ------
     InvalidDataError
         If lengths differ, a score is not finite, or there is no pair.
+    InvalidParameterError
+        If `threshold` is no finite number, or `estimator` is given without `classes`.
+    LeakageError
+        If `estimator` has seen one of `classes`.
 
     References
     ----------
@@ -89,36 +120,24 @@ def verification_accuracy(
     """
     start = time.perf_counter()
     values, truth = checked_pairs(scores, same)
-    right = np.where(values == threshold, 0.5, (values > threshold) == truth)
+    cut = check_number("threshold", threshold)
+    own = None if classes is None else as_labels(classes, None, "classes", "label a class")
+    facts = facts_of(estimator, own)
+    right = (values > cut) == truth
     share = float(truth.mean())
     return Result(
         name=name,
         value=float(right.mean()),
-        interval=wilson_interval(float(right.sum()), len(right)),
+        interval=wilson_interval(int(right.sum()), len(right)),
         n_episodes=1,
         n_trials=len(right),
         chance=max(share, 1 - share),
-        protocol=(
-            f"{len(right)} pairs, {share:.0%} of one class, at a threshold chosen on other pairs; "
-            "95 % interval: Wilson's over pairs"
-        ),
-        seed=seed,
+        seed=seed if seed is None else check_integer("seed", seed, low=0),
         seconds=time.perf_counter() - start,
+        task="verification",
+        parameters={"threshold": cut, "share_same": share},
+        tested_classes=facts.tested,
+        trained_classes=facts.trained,
+        chosen_classes=facts.chosen,
+        model=facts.model,
     )
-
-
-def checked_pairs(
-    scores: ArrayLike, same: ArrayLike
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    values = as_array(scores).astype(np.float64)
-    given: np.ndarray = np.asarray(as_array(same))
-    if values.ndim != 1 or values.shape != given.shape or len(values) == 0:
-        raise InvalidDataError(
-            "scores and same must have one shape (n,), n at least 1; "
-            f"got {values.shape} and {given.shape}."
-        )
-    if not np.isfinite(values).all():
-        raise InvalidDataError("scores must be finite; NaN or infinity found.")
-    if not np.isin(given, (0, 1)).all():
-        raise InvalidDataError("same must hold True and False, or 1 and 0.")
-    return values, given.astype(bool)

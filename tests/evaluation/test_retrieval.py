@@ -1,7 +1,10 @@
-"""Retrieval: equal to a naive loop and to pytorch-metric-learning, in blocks, labels exact."""
+"""Retrieval: the mean over all orders of ties, pytorch-metric-learning, in blocks, labels exact."""
 
 import json
+import math
 from collections import Counter
+from collections.abc import Iterator
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -12,25 +15,28 @@ from torch import Tensor
 
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation import RetrievalMetrics, knn_accuracy, retrieval_metrics
-from siamesekit.evaluation._search import best_columns
 from siamesekit.heads import CosineHead, EuclideanHead
 
 Labels = list[object]
 
 # Few whole coordinates and few classes: duplicates, ties and singletons abound, and distances are
-# exact in float32.
-points = st.tuples(st.integers(0, 3), st.integers(0, 2))
-items = st.lists(st.tuples(points, st.integers(0, 3)), min_size=2, max_size=14)
-one_class = st.lists(st.tuples(points, st.just(7)), min_size=2, max_size=8)
+# exact in float32. Few items: all orders of equal scores are tried.
+points = st.tuples(st.integers(0, 2), st.integers(0, 1))
+items = st.lists(st.tuples(points, st.integers(0, 2)), min_size=2, max_size=7)
+one_class = st.lists(st.tuples(points, st.just(7)), min_size=2, max_size=6)
 
 
 def split(pairs: list[tuple[tuple[int, int], int]]) -> tuple[np.ndarray, Labels]:
     return np.array([point for point, _ in pairs], dtype=np.float32), [y for _, y in pairs]
 
 
-def naive_order(query: np.ndarray, references: np.ndarray, own: int | None) -> list[int]:
-    order = sorted(range(len(references)), key=lambda j: (((query - references[j]) ** 2).sum(), j))
-    return [j for j in order if j != own]
+def orders(query: np.ndarray, references: np.ndarray, own: int | None) -> Iterator[list[int]]:
+    """Yield every order of the references by distance, each order of equal distances once."""
+    others = [j for j in range(len(references)) if j != own]
+    distance = {j: float(((query - references[j]) ** 2).sum()) for j in others}
+    runs = [[j for j in others if distance[j] == d] for d in sorted(set(distance.values()))]
+    for chosen in product(*(permutations(run) for run in runs)):
+        yield [j for run in chosen for j in run]
 
 
 def naive_metrics(
@@ -38,14 +44,16 @@ def naive_metrics(
 ) -> dict[str, object] | None:
     rows = []
     for i, query in enumerate(queries):
-        order = naive_order(query, references, i if within else None)
-        hits = [others[j] == labels[i] for j in order]
-        r = sum(hits)
-        if r == 0:
-            continue
-        precision = [sum(hits[: j + 1]) / (j + 1) * hits[j] for j in range(r)]
-        recall = [any(hits[:k]) for k in (1, 2, 9)]
-        rows.append([hits[0], sum(hits[:r]) / r, sum(precision) / r, *recall])
+        worth = []
+        for order in orders(query, references, i if within else None):
+            hits = [others[j] == labels[i] for j in order]
+            r = sum(hits)
+            if r:
+                precision = [sum(hits[: j + 1]) / (j + 1) * hits[j] for j in range(r)]
+                recall = [any(hits[:k]) for k in (1, 2, 9)]
+                worth.append([hits[0], sum(hits[:r]) / r, sum(precision) / r, *recall])
+        if worth:
+            rows.append(np.mean(worth, axis=0))
     if not rows:
         return None
     p1, rp, map_at_r, *recalls = np.mean(rows, axis=0).tolist()
@@ -60,12 +68,16 @@ def naive_knn(
     queries: np.ndarray, labels: Labels, references: np.ndarray, others: Labels, k: int,
     within: bool,
 ) -> float:  # fmt: skip
-    right = 0
+    shares = []
     for i, query in enumerate(queries):
-        votes = [others[j] for j in naive_order(query, references, i if within else None)[:k]]
-        counts = Counter(votes)
-        right += next(v for v in votes if counts[v] == max(counts.values())) == labels[i]
-    return right / len(queries)
+        right = []
+        for order in orders(query, references, i if within else None):
+            votes = [others[j] for j in order[:k]]
+            counts = Counter(votes)
+            winner = next(v for v in votes if counts[v] == max(counts.values()))
+            right.append(winner == labels[i])
+        shares.append(np.mean(right))
+    return float(np.mean(shares))
 
 
 def agree(found: RetrievalMetrics, expected: dict[str, object]) -> None:
@@ -165,25 +177,72 @@ def test_no_figure_depends_on_the_blocks(tied: bool) -> None:
     assert len(shares) == 1
 
 
-@given(
-    rows=st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=5),
-    k=st.integers(1, 6),
-)
-def test_of_equal_scores_the_lower_column_comes_first(rows: list[list[int]], k: int) -> None:
-    expected = [sorted(range(6), key=lambda j: (-row[j], j))[:k] for row in rows]
-    assert best_columns(torch.tensor(rows).float(), k).tolist() == expected
+def constant(a: Tensor, b: Tensor) -> Tensor:
+    return torch.zeros(len(a), len(b))
 
 
-def test_a_constant_scorer_takes_references_in_their_order() -> None:
-    z, y = blobs(40, 2)
-    found = retrieval_metrics(z, y, scorer=lambda a, b: torch.zeros(len(a), len(b)), recall_at=[1])
-    first = np.where(np.arange(40) == 0, y[1], y[0])
-    assert found.precision_at_1 == pytest.approx((first == y).mean())
+@pytest.mark.parametrize("order", ["sorted", "reversed", "shuffled"])
+def test_a_constant_scorer_gets_exactly_chance(order: str) -> None:
+    y = np.repeat(np.arange(10), 20)
+    rows = {"sorted": np.arange(200), "reversed": np.arange(200)[::-1],
+            "shuffled": np.random.default_rng(0).permutation(200)}[order]  # fmt: skip
+    labels, references = y[rows], np.zeros((200, 3))
+    found = retrieval_metrics(
+        references[:50], y[::4], references, labels, scorer=constant, recall_at=(1, 5, 181, 500)
+    )
+    assert found.precision_at_1 == 0.1
+    assert found.recall_at[1] == 0.1
+    missed = math.comb(180, 5) / math.comb(200, 5)
+    assert found.recall_at[5] == pytest.approx(1 - missed, rel=1e-12)
+    assert found.recall_at[181] == found.recall_at[500] == 1.0
+    assert found.r_precision == pytest.approx(0.1, rel=1e-12)
+    # Of two ranks of a run both are hits by (20/200) (19/199).
+    ranks = np.arange(1, 21)
+    expected = (0.1 * (1 + (ranks - 1) * 19 / 199) / ranks).mean()
+    assert found.map_at_r == pytest.approx(expected, rel=1e-12)
+    assert knn_accuracy(references[:50], y[::4], references, labels, k=1, scorer=constant) == 0.1
+    for k in (5, 12):
+        share = knn_accuracy(references[:50], y[::4], references, labels, k=k, scorer=constant)
+        assert share == pytest.approx(0.1, rel=1e-9)
+
+
+def test_no_figure_depends_on_the_order_of_the_references() -> None:
+    z, y = blobs(60, 4, dim=2)
+    z = z.round()
+    queries, labels = z[:20] + 1, y[:20]
+    rng = np.random.default_rng(3)
+    figures = set()
+    for order in (np.arange(60), np.argsort(y), rng.permutation(60), rng.permutation(60)):
+        found = retrieval_metrics(queries, labels, z[order], y[order], recall_at=(3,))
+        shares = [knn_accuracy(queries, labels, z[order], y[order], k=k) for k in (1, 4, 15)]
+        figures.add((found.map_at_r, found.r_precision, found.recall_at[3], *shares))
+    first, *others = figures
+    for other in others:
+        assert other == pytest.approx(first, rel=1e-12)
+
+
+def test_a_frequent_class_wins_a_blind_vote_as_often_as_it_is_drawn() -> None:
+    # Nine of one class and one of the other, three drawn: the majority is always of the first.
+    labels = ["a"] * 9 + ["b"]
+    blind = np.zeros((10, 1))
+    assert knn_accuracy(blind[:1], ["a"], blind, labels, k=3) == pytest.approx(1.0)
+    assert knn_accuracy(blind[:1], ["b"], blind, labels, k=3) == pytest.approx(0.0)
+    # Of two drawn, b is one in a fifth of the orders, and then the nearer in half of them.
+    assert knn_accuracy(blind[:1], ["b"], blind, labels, k=2) == pytest.approx(0.1)
+
+
+def test_a_blind_vote_of_many_is_worked_out_quickly() -> None:
+    y = np.arange(3000) % 300
+    blind = np.zeros((3000, 1), dtype=np.float32)
+    share = knn_accuracy(blind[:40], y[:40], blind, y, k=25, scorer=constant)
+    assert share == pytest.approx(1 / 300, rel=1e-9)
 
 
 def test_an_item_finds_its_duplicate_and_never_itself() -> None:
     z = np.zeros((4, 2))
-    assert retrieval_metrics(z, ["a", "b", "b", "b"], recall_at=(3,)).recall_at == {3: 1.0}
+    # No query finds itself, so that "a" has no mate and each "b" has two among three.
+    found = retrieval_metrics(z, ["a", "b", "b", "b"], recall_at=(1, 3))
+    assert found.recall_at == {1: pytest.approx(2 / 3), 3: 1.0}
     # The nearest of item 0 is its duplicate 1, of another class.
     z[2:] = 5
     found = retrieval_metrics(z, ["a", "b", "a", "b"])
