@@ -48,13 +48,14 @@ class Standardize(nn.Module):
         Tensor of float, shape (b, f)
         """
         if not self.training:
-            varies = self.deviation > 0
+            varies = self.deviation != 0
             return torch.where(varies, (x - self.mean) / self.deviation.where(varies, 1.0), 0.0)
         size = x.abs().amax(0).clamp_min(torch.finfo(x.dtype).tiny)
         mean = (x / size).mean(0) * size
         centred = x - mean
         reach = centred.abs().amax(0)
-        varies = reach > 4 * torch.finfo(x.dtype).eps * size
+        # Put so that what is not a number is not taken for constant: it comes out as it went in.
+        varies = ~(reach <= 4 * torch.finfo(x.dtype).eps * size)
         reach = reach.where(varies, 1.0)
         centred = (centred / reach).where(varies, 0.0)
         deviation = centred.square().mean(0).sqrt()
@@ -63,13 +64,12 @@ class Standardize(nn.Module):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, deviation: Tensor) -> None:
+        known = self.deviation.where(self.batches > 0, 0.0)
         self.batches.add_(1)
         # A plain average is right from the first batch, however few there are.
         share = 1.0 / self.batches
         self.mean.add_((mean - self.mean) * share)
-        largest = torch.maximum(self.deviation, deviation)
-        unit = largest.where(largest > 0, 1.0)
-        square = (self.deviation / unit).square() * (1 - share) + (
-            deviation / unit
-        ).square() * share
-        self.deviation.copy_(square.sqrt() * unit)
+        largest = torch.maximum(known, deviation)
+        unit = largest.where(largest != 0, 1.0)
+        before, now = (known / unit).square(), (deviation / unit).square()
+        self.deviation.copy_((before + (now - before) * share).sqrt() * unit)

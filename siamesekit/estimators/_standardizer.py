@@ -34,9 +34,9 @@ class Standardizer(NamedTuple):
     Notes
     -----
     Mean and deviation are those of the values within ten spans of the middle 90 %; what lies
-    further out is counted at that border. So one row of -9999 or 1e20 among hundreds does not
-    flatten all others; `fit` warns of it. Standardised values beyond ±10 are drawn in, in their
-    order, to at most ±20.
+    further out counts as at the border of these. So one row of -9999 or 1e20 among hundreds does
+    not flatten all others; `fit` warns of it. Standardised values beyond ±10 are drawn in, in
+    their order, to at most ±20.
     """
 
     offset: Tensor
@@ -60,25 +60,24 @@ class Standardizer(NamedTuple):
         # Of rows spread over all of them: quantiles need no more.
         some = items[:: max(1, len(items) // _ROWS)].double().cpu()
         # Halves, so that the span of the greatest floats is one too.
-        low, high = torch.from_numpy(np.quantile((some / 2).numpy(), _QUANTILES, axis=0))
-        span = 2 * (high - low)
-        known = span > 0
-        reach = torch.where(known, _FAR * span, torch.inf)
-        low, high = 2 * low - reach, 2 * high + reach
+        low, high = 2 * torch.from_numpy(np.quantile((some / 2).numpy(), _QUANTILES, axis=0))
+        # The difference of two floats may be beyond the greatest: halves have one.
+        span = 2 * (high / 2 - low / 2)
+        usual = _Usual(low, high, torch.where(span > 0, span, torch.inf))
         size = torch.zeros_like(low)
         for block in _blocks(items):
-            size = torch.maximum(size, block.clamp(low, high).abs().amax(0))
+            size = torch.maximum(size, usual.draw_in(block).abs().amax(0))
         size = torch.where(size > 0, size, 1.0)
         mean = torch.zeros_like(low)
         for block in _blocks(items):
-            mean += (block.clamp(low, high) / size).sum(0) / len(items)
+            mean += (usual.draw_in(block) / size).sum(0) / len(items)
         variance = torch.zeros_like(low)
         for block in _blocks(items):
-            variance += (block.clamp(low, high) / size - mean).square().sum(0) / len(items)
+            variance += (usual.draw_in(block) / size - mean).square().sum(0) / len(items)
         deviation = variance.sqrt()
         # Rounding alone is no variation.
         varies = deviation > 8 * torch.finfo(torch.float64).eps * mean.abs()
-        _warn_of_outliers(items, low, high, torch.where(known, span, torch.inf), name)
+        _warn_of_outliers(items, usual, name)
         return cls(mean * size, torch.where(varies, deviation * size, 1.0))
 
     @classmethod
@@ -122,12 +121,29 @@ def _check_finite(items: Tensor, name: str) -> None:
         raise InvalidDataError(f"{name} contains NaN or infinity, in item {item}.")
 
 
-def _warn_of_outliers(items: Tensor, low: Tensor, high: Tensor, span: Tensor, name: str) -> None:
-    reach = (_SUSPECT - _FAR) * span
+class _Usual(NamedTuple):
+    """Where the middle 90 % of each feature lie: `span` is infinite where they are all one."""
+
+    low: Tensor
+    high: Tensor
+    span: Tensor
+
+    def is_far(self, block: Tensor, spans: float) -> Tensor:
+        """Return which values lie more than so many spans outside."""
+        reach = spans * self.span
+        return (block < self.low - reach) | (block > self.high + reach)
+
+    def draw_in(self, block: Tensor) -> Tensor:
+        """Return the values, those far outside at the border."""
+        border = torch.minimum(torch.maximum(block, self.low), self.high)
+        return torch.where(self.is_far(block, _FAR), border, block)
+
+
+def _warn_of_outliers(items: Tensor, usual: _Usual, name: str) -> None:
     found: list[str] = []
     count = 0
     for k, block in enumerate(_blocks(items)):
-        far = (block < low - reach) | (block > high + reach)
+        far = usual.is_far(block, _SUSPECT)
         count += int(far.any(1).sum())
         for row, feature in far.nonzero()[:_NAMED].tolist():
             found.append(f"{block[row, feature]:g} in item {k * _ROWS + row}, feature {feature}")
