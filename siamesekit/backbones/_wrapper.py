@@ -17,15 +17,23 @@ class Wrapper(Backbone):
 
     Parameters
     ----------
-    backbone : str, class or Backbone
-        The network. One with weights starts from them.
+    backbone : str, class or nn.Module
+        The network: a registered one, or any that maps ``(b, *input_shape)`` to ``(b, d)``. One
+        with weights starts from them.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither.
     """
 
-    def __init__(self, backbone: str | type[Backbone] | Backbone) -> None:
+    def __init__(self, backbone: str | type[nn.Module] | nn.Module) -> None:
         super().__init__()
-        if isinstance(backbone, nn.Module) and not isinstance(backbone, Backbone):
+        is_class = isinstance(backbone, type) and issubclass(backbone, nn.Module)
+        if not isinstance(backbone, str | nn.Module) and not is_class:
             raise InvalidParameterError(
-                f"backbone must be a name, or a class or an instance of Backbone; got {backbone!r}."
+                "backbone must be a name, or a class or an instance of nn.Module; "
+                f"got {backbone!r}."
             )
         # Not as a submodule: `layers` makes that of a copy, and weights are not to count twice.
         self.__dict__["backbone"] = backbone
@@ -38,21 +46,36 @@ class Wrapper(Backbone):
         return bool(getattr(part, "standardised", False))
 
     @property
-    def inner(self) -> Backbone:
+    def inner(self) -> nn.Module:
         """The wrapped network; only once built."""
         if self.network is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(input_shape) first.")
         network = self.network.inner
-        assert isinstance(network, Backbone)
+        assert isinstance(network, nn.Module)
         return network
 
-    def build_inner(self, input_shape: Shape) -> Backbone:
+    def build_inner(self, input_shape: Shape) -> nn.Module:
         """Return a new network of the kind that was given, built for `input_shape`."""
-        inner: Backbone = registry.make("backbones", self.__dict__["backbone"]).build(input_shape)
-        return inner
+        inner: nn.Module = registry.make("backbones", self.__dict__["backbone"])
+        return inner.build(input_shape) if isinstance(inner, Backbone) else inner
 
-    def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
-        self.inner.settle(embed, labels)
+    def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
+        """Finish the wrapped network; see `Backbone.finish`."""
+        inner = self.inner
+        if isinstance(inner, Backbone):
+            assert self.network is not None
+            finished = self.network.inner = inner.finish(embed, labels)
+            # The parameter says what now stands inside, or a model could not be made again.
+            self.__dict__["backbone"] = _unbuilt(finished)
+        return self
 
-    def unsettle(self) -> None:
-        self.inner.unsettle()
+    def unfinish(self) -> None:
+        if isinstance(self.inner, Backbone):
+            self.inner.unfinish()
+
+
+def _unbuilt(backbone: nn.Module) -> nn.Module:
+    """Return a network of the same parameters without layers."""
+    if not isinstance(backbone, Backbone):
+        return backbone
+    return type(backbone)(**backbone.get_params(deep=False))

@@ -75,10 +75,12 @@ class Backbone(Part, nn.Module, ABC):
             )
         return self
 
-    def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
-        """Fit, once the weights are trained, what is not trained with them; most have nothing.
+    def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
+        """Return the network as it is used once training is over; most return themselves.
 
-        An estimator calls it on its backbone, which passes it on to those inside.
+        Here belongs what is fitted or simplified after training: a whitening, batch
+        normalisation that goes into the weights before it. An estimator calls it at the end of
+        `fit` and keeps what it returns.
 
         Parameters
         ----------
@@ -87,10 +89,16 @@ class Backbone(Part, nn.Module, ABC):
             ``eval()`` mode, shape (n, d).
         labels : Tensor of int64, shape (n,)
             Class of each item.
-        """
 
-    def unsettle(self) -> None:
-        """Drop what `settle` fitted: before training goes on, since it fits other weights."""
+        Returns
+        -------
+        nn.Module
+            This backbone, changed or as it is, or another in its place.
+        """
+        return self
+
+    def unfinish(self) -> None:
+        """Drop what `finish` fitted: before training goes on, since it fits other weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the embeddings of a batch.

@@ -1,6 +1,7 @@
 """The convolutional network of Koch, Zemel and Salakhutdinov (2015)."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Literal, Self
 
 import torch
@@ -41,9 +42,10 @@ class KochNet(Backbone):
         on a plateau. ``"trainable"`` draws every layer after He et al. (2015), scaled so that its
         outputs vary with the image.
     batch_norm : bool
-        Normalise before each ReLU and the sigmoid while training; not in the paper. `fold` then
-        turns what was learnt into weights of the paper's network. Maps are normalised after
-        pooling, by a factor that is above 0 and so leaves the maximum where it is.
+        Normalise before each ReLU and the sigmoid while training; not in the paper. Once training
+        is over `fold` turns what was learnt into weights of the paper's network, and that is the
+        one an estimator keeps. Maps are normalised after pooling, by a factor that is above 0 and
+        so leaves the maximum where it is.
 
     Notes
     -----
@@ -108,7 +110,10 @@ class KochNet(Backbone):
         network.apply(initialise)
         return network
 
-    @torch.no_grad()
+    def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
+        """Return the paper's network: `fold` where there is batch normalisation, else itself."""
+        return self.fold() if self.batch_norm else self
+
     def fold(self) -> Self:
         """Return the same function as a network without batch normalisation, in ``eval()`` mode.
 
@@ -128,17 +133,21 @@ class KochNet(Backbone):
         if self.network is None or self.input_shape is None:
             raise NotBuiltError("KochNet: call build(input_shape) before fold().")
         parameters = {**self.get_params(deep=False), "batch_norm": False}
-        with drawing_from(0):  # for weights that are replaced at once
-            plain = type(self)(**parameters).build(self.input_shape)
-        assert plain.network is not None
-        plain.to(next(self.parameters()))
-        plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        own = dict(self.network.named_children())
-        for name, layer in plain.network.named_children():
-            source, norm = own[name], own.get(f"{name}_norm")
-            if isinstance(source, nn.Conv2d | nn.Linear):
-                weight, bias = _folded(source, norm)
-                layer.load_state_dict({"weight": weight, "bias": bias})
+        plain = type(self)(**parameters)
+        # Parameters made in inference mode could not be trained any further.
+        with torch.inference_mode(False), torch.no_grad():
+            with drawing_from(0):  # for weights that are replaced at once
+                plain.build(self.input_shape)
+            assert plain.network is not None
+            plain.to(next(self.parameters()))
+            plain.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            own = dict(self.network.named_children())
+            for name, layer in plain.network.named_children():
+                source, norm = own[name], own.get(f"{name}_norm")
+                if isinstance(source, nn.Conv2d | nn.Linear):
+                    weight, bias = _folded(source, norm)
+                    layer.load_state_dict({"weight": weight, "bias": bias})
+                    layer.requires_grad_(source.weight.requires_grad)
         return plain.eval()
 
 

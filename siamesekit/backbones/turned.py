@@ -10,7 +10,6 @@ from siamesekit._checks import check_flag, check_integer
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones._wrapper import Wrapper
-from siamesekit.backbones.base import Backbone
 from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
@@ -33,8 +32,9 @@ class TurnedNet(Wrapper):
 
     Parameters
     ----------
-    backbone : str, class or Backbone
-        The network. One with weights starts from them.
+    backbone : str, class or nn.Module
+        The network: a registered one, or any that maps ``(b, *input_shape)`` to ``(b, d)``. One
+        with weights starts from them.
     mirrored : bool
         Take the mirror image in its four turns too: 8 views in place of 4.
     moved : int
@@ -50,7 +50,7 @@ class TurnedNet(Wrapper):
 
     def __init__(
         self,
-        backbone: str | type[Backbone] | Backbone = "residual",
+        backbone: str | type[nn.Module] | nn.Module = "residual",
         mirrored: bool = True,
         moved: int = 0,
     ) -> None:

@@ -11,7 +11,6 @@ from torch.nn import functional
 from siamesekit._checks import check_number
 from siamesekit._types import Shape
 from siamesekit.backbones._wrapper import Wrapper
-from siamesekit.backbones.base import Backbone
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
 
@@ -28,13 +27,14 @@ class WhitenedNet(Wrapper):
     Within-class covariance normalisation [1]_: directions in which drawings of one class differ
     count less in the cosine, others more. The map is linear, with ``B Bᵀ = W⁻¹`` for the
     covariance `W` within the classes of the training set, its mean variance scaled to 1. It is
-    fitted once training is over (`settle`); until then, and while training, the network's own
+    fitted once training is over (`finish`); until then, and while training, the network's own
     embeddings pass.
 
     Parameters
     ----------
-    backbone : str, class or Backbone
-        The network. One with weights starts from them.
+    backbone : str, class or nn.Module
+        The network: a registered one, or any that maps ``(b, *input_shape)`` to ``(b, d)``. One
+        with weights starts from them.
     shrinkage : float
         In (0, 1]: share of the mean variance in all directions alike in `W`, the rest being the
         covariance of the training set, which is smaller than that of new classes. With 1 nothing
@@ -51,7 +51,7 @@ class WhitenedNet(Wrapper):
     """
 
     def __init__(
-        self, backbone: str | type[Backbone] | Backbone = "residual", shrinkage: float = 0.5
+        self, backbone: str | type[nn.Module] | nn.Module = "residual", shrinkage: float = 0.5
     ) -> None:
         super().__init__(backbone)
         self.shrinkage = check_number("shrinkage", shrinkage, low=0, high=1, open_low=True)
@@ -59,9 +59,8 @@ class WhitenedNet(Wrapper):
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         return _Whitened(self.build_inner(input_shape))
 
-    @torch.no_grad()
-    def settle(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> None:
-        """Fit the map to embeddings of the training set.
+    def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
+        """Fit the map to embeddings of the training set, by the wrapped network as it is used.
 
         Parameters
         ----------
@@ -70,18 +69,26 @@ class WhitenedNet(Wrapper):
         labels : Tensor of int64, shape (n,)
             Class of each item.
 
+        Returns
+        -------
+        WhitenedNet
+            Itself.
+
         Raises
         ------
         InvalidDataError
             If no class has two items, or an embedding is not finite.
         """
-        super().settle(embed, labels)
-        vectors = functional.normalize(embed(self.inner).float(), dim=1)
-        matrix = _whitening(vectors.cpu(), labels.cpu(), self.shrinkage)
-        self._set_matrix(matrix.to(vectors.device))
+        super().finish(embed, labels)
+        # A matrix made in inference mode would let no gradient through later on.
+        with torch.inference_mode(False), torch.no_grad():
+            vectors = functional.normalize(embed(self.inner).float(), dim=1)
+            matrix = _whitening(vectors.cpu(), labels.cpu(), self.shrinkage)
+            self._set_matrix(matrix.to(vectors.device))
+        return self
 
-    def unsettle(self) -> None:  # noqa: D102
-        super().unsettle()
+    def unfinish(self) -> None:  # noqa: D102
+        super().unfinish()
         self._set_matrix(torch.empty(0, 0))
 
     def _set_matrix(self, matrix: Tensor) -> None:
@@ -92,10 +99,10 @@ class WhitenedNet(Wrapper):
 class _Whitened(nn.Module):
     matrix: Tensor
 
-    def __init__(self, inner: Backbone) -> None:
+    def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
-        # Empty until settled: averages and checkpoints in training need not carry d² numbers.
+        # Empty until finished: averages and checkpoints in training need not carry d² numbers.
         self.register_buffer("matrix", torch.empty(0, 0))
 
     def forward(self, x: Tensor) -> Tensor:

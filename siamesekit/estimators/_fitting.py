@@ -40,8 +40,8 @@ _WAY = 20
 _EPISODES = 5
 _BATCH = 128
 _VALIDATION_EPISODES = 200
-# Items, at most, that a backbone settles on.
-_SETTLING = 40_000
+# Items, at most, that a backbone is finished on.
+_FINISHING = 40_000
 
 
 class Fitting:
@@ -94,7 +94,7 @@ class Fitting:
     def run(self) -> History:
         """Train the line; return what happened."""
         if isinstance(self.line.backbone, Backbone):
-            self.line.backbone.unsettle()
+            self.line.backbone.unfinish()
         checkpoint = self.estimator.checkpoint
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
@@ -110,20 +110,20 @@ class Fitting:
             checkpoint=checkpoint,
             seed=self.seed,
         )
-        self._settle()
+        self._finish()
         return history
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         """Let the backbone fit to the trained classes what is not trained."""
         if not isinstance(self.line.backbone, Backbone):
             return
-        some = _items_to_settle_on(self.labels.numpy(), self.seed)
+        some = _items_to_finish_on(self.labels.numpy(), self.seed)
 
         def embed(network: torch.nn.Module) -> Tensor:
             items = self.items[some.to(self.items.device)]
             return embed_items(network, items, self.device, self.line.precision)
 
-        self.line.backbone.settle(embed, self.labels[some])
+        self.line.backbone = self.line.backbone.finish(embed, self.labels[some])
 
     def _validation(
         self, items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray
@@ -143,7 +143,13 @@ class Fitting:
         )
 
 
-def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:
+def make_line(
+    estimator: Any,
+    shape: Shape,
+    n_classes: int,
+    device: torch.device,
+    backbone: object = None,
+) -> TrainingLine:
     """Return the built training line of an estimator, on `device`, its weights drawn afresh.
 
     Parameters
@@ -155,13 +161,16 @@ def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device
     n_classes : int
         Number of classes in training.
     device : torch.device
+    backbone : str, class or nn.Module, optional
+        In place of the estimator's: a trained one may be simpler than what was trained.
     """
-    backbone = make_backbone(estimator.backbone, shape).to(device)
-    dim = _embedding_size(backbone, shape, device)
+    spec = estimator.backbone if backbone is None else backbone
+    network = make_backbone(spec, shape).to(device)
+    dim = _embedding_size(network, shape, device)
     head = make_head(estimator.head).build(dim)
     loss = make_loss(estimator.loss).build(dim, n_classes)
     precision = resolve_precision(estimator.precision, device, shape)
-    line = TrainingLine(backbone, head, loss, make_miner(estimator.miner), precision).to(device)
+    line = TrainingLine(network, head, loss, make_miner(estimator.miner), precision).to(device)
     if len(shape) == 3:
         line.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return line
@@ -186,14 +195,14 @@ def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.devic
     return int(embedding.shape[1])
 
 
-def _items_to_settle_on(codes: IntArray, seed: int) -> Tensor:
+def _items_to_finish_on(codes: IntArray, seed: int) -> Tensor:
     """Return positions of items of whole classes, or of some items where two are too many."""
     usable = np.flatnonzero(np.bincount(codes)[codes] >= 2)
     own = np.unique(codes[usable], return_inverse=True)[1]
-    if len(usable) > _SETTLING:
-        usable = usable[few_classes(own, seed, _SETTLING)]
-    if len(usable) > _SETTLING:
-        usable = np.random.default_rng(seed).choice(usable, _SETTLING, replace=False)
+    if len(usable) > _FINISHING:
+        usable = usable[few_classes(own, seed, _FINISHING)]
+    if len(usable) > _FINISHING:
+        usable = np.random.default_rng(seed).choice(usable, _FINISHING, replace=False)
     return torch.from_numpy(usable)
 
 

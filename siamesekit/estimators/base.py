@@ -271,6 +271,7 @@ class SiameseEstimator(
             "fitted": {
                 "input_shape": list(self.input_shape_),
                 "input_kind": list(self.input_kind_),
+                "backbone": _saving.encode_spec("backbones", self.backbone_),
                 "calibration": list(self.calibration_),
                 "precision": str(self.precision_).removeprefix("torch."),
                 "history": dict(self.history_),
@@ -314,6 +315,8 @@ class SiameseEstimator(
             else _saving.decode_spec(argument, ARGUMENTS.get(argument), entry)
             for argument, entry in description["params"].items()
         }
+        if "backbone" in parts:  # then that is what the weights are of
+            description["fitted"].pop("backbone", None)
         loaded = cls(**params)
         loaded._restore(description, tensors, Path(path))
         return loaded
@@ -368,7 +371,9 @@ class SiameseEstimator(
         self.calibration_ = tuple(fitted["calibration"])
         self.history_ = History(fitted["history"])
         self.device_ = resolve_device(self.device)
-        line = make_line(self, self.input_shape_, self.n_classes_trained_, self.device_)
+        entry = fitted.get("backbone", {})
+        finished = _saving.decode_spec("backbone", "backbones", entry) if "part" in entry else None
+        line = make_line(self, self.input_shape_, self.n_classes_trained_, self.device_, finished)
         self.precision_ = line.precision
         try:
             for argument in ("backbone", "head", "loss"):

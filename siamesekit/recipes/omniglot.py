@@ -1,8 +1,10 @@
 """What did best on held-out characters."""
 
+from torch import nn
+
 from siamesekit._checks import shown
 from siamesekit._random import RandomState
-from siamesekit.backbones import Backbone, ResidualNet, TurnedNet, WhitenedNet
+from siamesekit.backbones import ResidualNet, TurnedNet, WhitenedNet
 from siamesekit.errors import InvalidParameterError
 from siamesekit.estimators import SiameseClassifier
 from siamesekit.losses import EpisodicLoss
@@ -104,7 +106,7 @@ def vinyals(
     return recipe.set_params(sampler__within=0.5, sampler__aligned=False)
 
 
-def _network_in_the_box(name: object) -> Backbone:
+def _network_in_the_box(name: object) -> nn.Module:
     if not isinstance(name, str):
         raise InvalidParameterError(
             f"start must be None or the name of a model; got {shown(name)}."

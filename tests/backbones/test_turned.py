@@ -92,7 +92,7 @@ def test_bad_arguments_are_named() -> None:
     with pytest.raises(InvalidParameterError, match="moved"):
         TurnedNet(moved=-1)
     with pytest.raises(InvalidParameterError, match="backbone must be"):
-        TurnedNet(torch.nn.Flatten())  # type: ignore[arg-type]
+        TurnedNet(5)  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="square"):
         TurnedNet().build((1, 12, 16))
     with pytest.raises(InvalidDataError, match="8 views"):

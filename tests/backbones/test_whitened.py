@@ -22,12 +22,12 @@ def items() -> torch.Tensor:
     return centres[LABELS] + noise
 
 
-def settled(shrinkage: float) -> WhitenedNet:
+def finished(shrinkage: float) -> WhitenedNet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = WhitenedNet(MLP(hidden=(8,), units=4), shrinkage).build((6,)).eval()
     with torch.no_grad():
-        net.settle(lambda network: network(items()), LABELS)
+        net.finish(lambda network: network(items()), LABELS)
     return net
 
 
@@ -39,21 +39,21 @@ def within(vectors: torch.Tensor) -> torch.Tensor:
 
 def test_classes_spread_alike_in_all_directions() -> None:
     with torch.no_grad():
-        covariance = within(settled(1e-6)(items()))
+        covariance = within(finished(1e-6)(items()))
     torch.testing.assert_close(
         covariance, covariance.diagonal().mean() * torch.eye(4), rtol=1e-3, atol=1e-5
     )
 
 
 def test_full_shrinkage_leaves_unit_embeddings_as_they_are() -> None:
-    net = settled(1.0)
+    net = finished(1.0)
     with torch.no_grad():
         plain = torch.nn.functional.normalize(net.inner(items()), dim=1)
         torch.testing.assert_close(net(items()), plain)
 
 
-def test_training_and_an_unsettled_network_pass_unit_embeddings() -> None:
-    net = settled(0.5)
+def test_training_and_an_unfinished_network_pass_unit_embeddings() -> None:
+    net = finished(0.5)
     fresh = WhitenedNet(net.inner).build((6,))
     x = items()[:5]
     with torch.no_grad():
@@ -76,13 +76,13 @@ def test_turned_views_are_whitened_one_by_one() -> None:
 
     with torch.no_grad():
         before = turned(x)
-        turned.settle(embed, torch.arange(40) % 5)
+        turned.finish(embed, torch.arange(40) % 5)
         assert seen == [turned.inner.inner]
         assert not torch.allclose(turned(x), before, atol=1e-2)
         torch.testing.assert_close(turned(x).norm(dim=1), torch.ones(40))
 
 
-def test_a_classifier_settles_it_and_saves_the_map(tmp_path: Path) -> None:
+def test_a_classifier_finishes_it_and_saves_the_map(tmp_path: Path) -> None:
     X, y = items().numpy(), LABELS.numpy()
     backbone = WhitenedNet(MLP(hidden=(8,), units=4))
     classifier = SiameseClassifier(backbone, max_epochs=1, random_state=0).fit(X, y)
@@ -95,7 +95,7 @@ def test_a_classifier_settles_it_and_saves_the_map(tmp_path: Path) -> None:
 
 def test_training_that_goes_on_is_watched_without_the_old_map() -> None:
     X, y = items().numpy(), LABELS.numpy()
-    net = settled(0.5)
+    net = finished(0.5)
     seen = []
 
     def validate(line: TrainingLine) -> float:
@@ -108,10 +108,10 @@ def test_training_that_goes_on_is_watched_without_the_old_map() -> None:
 
 
 @pytest.mark.parametrize("labels", [np.r_[np.zeros(60), 1, 2], np.arange(62) // 2])
-def test_a_classifier_settles_on_classes_of_two_items_and_more(
+def test_a_classifier_finishes_on_classes_of_two_items_and_more(
     labels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("siamesekit.estimators._fitting._SETTLING", 10)
+    monkeypatch.setattr("siamesekit.estimators._fitting._FINISHING", 10)
     X = items().numpy()[: len(labels)]
     backbone = WhitenedNet(MLP(hidden=(8,), units=4))
     fitted = SiameseClassifier(backbone, max_epochs=1, random_state=0).fit(X, labels).backbone_
@@ -123,25 +123,25 @@ def test_drawings_that_are_all_alike_leave_embeddings_as_they_are() -> None:
     x = items()[:8].repeat(3, 1)
     with torch.no_grad():
         plain = net(x)
-        net.settle(lambda network: network(x), torch.arange(24) % 8)
+        net.finish(lambda network: network(x), torch.arange(24) % 8)
         torch.testing.assert_close(net(x), plain)
 
 
 def test_double_precision_is_no_obstacle() -> None:
-    net = settled(0.5).double()
+    net = finished(0.5).double()
     assert net(items().double()).shape == (400, 4)
-    net.settle(lambda network: network(items().double()), LABELS)
+    net.finish(lambda network: network(items().double()), LABELS)
 
 
 def test_bad_input_is_named() -> None:
     with pytest.raises(InvalidParameterError, match="shrinkage"):
         WhitenedNet(shrinkage=0.0)
     with pytest.raises(InvalidParameterError, match="backbone must be"):
-        WhitenedNet(torch.nn.Flatten())  # type: ignore[arg-type]
+        WhitenedNet(5)  # type: ignore[arg-type]
     with pytest.raises(NotBuiltError, match="WhitenedNet"):
-        WhitenedNet().settle(lambda network: torch.zeros(2, 2), torch.zeros(2))
+        WhitenedNet().finish(lambda network: torch.zeros(2, 2), torch.zeros(2))
     net = WhitenedNet(MLP(hidden=(8,), units=4)).build((6,)).eval()
     with pytest.raises(InvalidDataError, match="3 items of 3 classes"):
-        net.settle(lambda network: torch.ones(3, 4), torch.arange(3))
+        net.finish(lambda network: torch.ones(3, 4), torch.arange(3))
     with pytest.raises(InvalidDataError, match="not finite"):
-        net.settle(lambda network: torch.full((4, 4), torch.nan), torch.tensor([0, 0, 1, 1]))
+        net.finish(lambda network: torch.full((4, 4), torch.nan), torch.tensor([0, 0, 1, 1]))
