@@ -3,27 +3,31 @@
     python examples/reproduce.py omniglot_best --root DIR --seeds 3 --out results
 
 `--root` holds Omniglot's zip files (and, for the transfer to MNIST, `--mnist-root` the four idx
-files); without it they are downloaded. Each seed has a folder OUT/NAME/seedN with its checkpoint,
-its model, pictures and results.json; OUT/NAME/results.json sums them up. Run the same command again
-to go on where it was stopped: what is finished is not done again.
+files); without it they are downloaded. Each seed has a folder OUT/NAME/seedN with its record
+(run.json), its checkpoint, its model, pictures and results.json; OUT/NAME/results.json sums them
+up. Run the same command again to go on where it was stopped: what is finished is not done again. A
+folder of another command, recipe, data or commit is refused (exit code 2), and left as it is.
 """
 
 import argparse
-import json
+import hashlib
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import siamesekit
 from siamesekit import SiameseClassifier, plots, recipes
-from siamesekit.backbones import KochNet
 from siamesekit.data import (
+    KOCH_VALIDATION_ALPHABETS,
     LAKE_ALPHABETS,
     ImageSet,
+    OneShotRun,
     koch_split,
     load_mnist,
     load_omniglot,
@@ -32,7 +36,8 @@ from siamesekit.data import (
     resize,
     with_turns,
 )
-from siamesekit.environment import environment, hardware
+from siamesekit.environment import commit, environment, hardware
+from siamesekit.errors import RunMismatchError, SiamesekitError
 from siamesekit.evaluation import (
     Result,
     best_threshold,
@@ -42,12 +47,11 @@ from siamesekit.evaluation import (
     runs_accuracy,
     verification_accuracy,
 )
+from siamesekit.experiments import claim_folder, read_json, recorded_parameters, write_json
 from siamesekit.samplers import PairSampler
 from siamesekit.training import Checkpoint, TrainingLine
 
 Options = argparse.Namespace
-Embed = Callable[[np.ndarray], Tensor]
-Task = Callable[[SiameseClassifier, Embed, Options, int], list[Result]]
 
 N_PAIRS = 10_000
 N_EPISODES = 1000
@@ -60,6 +64,40 @@ VINYALS_TRAINING = 1200
 
 
 @dataclass(frozen=True)
+class Trained:
+    """A trained model, and the characters that it has seen."""
+
+    classifier: SiameseClassifier
+    side: int
+    options: Options
+    seed: int
+    trained_on: np.ndarray
+    chosen_on: np.ndarray
+
+    def embed(self, images: np.ndarray) -> Tensor:
+        """Return the embeddings of images of any size."""
+        return torch.from_numpy(self.classifier.transform(resize(images, self.side)))
+
+    def signed(self, result: Result, tested: np.ndarray, blind: bool = True) -> Result:
+        """Return a result with the classes it was made on; a class seen before is an error.
+
+        `blind` says that no class tested chose anything either.
+        """
+        check_disjoint(self.trained_on, tested, "characters")
+        if blind:
+            check_disjoint(self.chosen_on, tested, "characters")
+        return replace(
+            result,
+            tested_classes=tuple(np.unique(tested).tolist()),
+            trained_classes=tuple(self.trained_on.tolist()),
+            chosen_classes=tuple(self.chosen_on.tolist()) if blind else None,
+        )
+
+
+Task = Callable[[Trained], list[Result]]
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A recipe with its data, its side of the images, and what is asked of it."""
 
@@ -68,37 +106,28 @@ class Experiment:
     trained_on: str
     side: int
     tasks: tuple[Task, ...]
+    arguments: dict[str, Any] = field(default_factory=dict)
     turned: bool = False
     validated: bool = False
+    # Alphabets by which epochs, or the recipe itself, were chosen.
+    chosen_on: tuple[str, ...] = KOCH_VALIDATION_ALPHABETS
+
+    def make(self, seed: int, options: Options) -> SiameseClassifier:
+        """Return the estimator of a seed, not fitted."""
+        arguments = dict(self.arguments)
+        if options.epochs is not None:
+            arguments["max_epochs"] = options.epochs
+        return self.recipe(**arguments, random_state=seed)
 
 
-def main() -> None:
+def main() -> int:
     options = parse_options()
-    experiment = EXPERIMENTS[options.name]
-    folder = options.out / options.name
-    for seed in range(options.seeds):
-        own = folder / f"seed{seed}"
-        if not (own / "results.json").exists():
-            run(experiment, seed, own, options)
-    runs = [
-        json.loads((folder / f"seed{seed}" / "results.json").read_text())
-        for seed in range(options.seeds)
-    ]
-    summary = {
-        "name": options.name,
-        "command": f"python examples/reproduce.py {options.name} --root DIR --seeds {options.seeds}"
-        + (f" --epochs {options.epochs}" if options.epochs else ""),
-        "trained_on": experiment.trained_on,
-        "tasks": summed_up(runs),
-        "runs": runs,
-    }
-    (folder / "results.json").write_text(json.dumps(summary, indent=1) + "\n")
-    print(f"\n{options.name}, {options.seeds} seed(s):")
-    for name, task in summary["tasks"].items():
-        print(
-            f"  {name}: {task['value']:.2%} [{task['interval'][0]:.2%}, {task['interval'][1]:.2%}]"
-        )
-    print(f"wrote {folder}/results.json")
+    try:
+        reproduce(options)
+    except SiamesekitError as error:
+        print(f"reproduce.py: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def parse_options() -> Options:
@@ -111,72 +140,164 @@ def parse_options() -> Options:
         "--mnist-root", type=Path, help="folder of MNIST; its task is left out without"
     )
     parser.add_argument("--out", type=Path, default=Path("results"), help="folder for results")
-    parser.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
-    parser.add_argument("--epochs", type=int, help="default: those of the recipe")
+    parser.add_argument("--seeds", type=count, default=1, help="how many, from 0 on")
+    parser.add_argument("--epochs", type=count, help="default: those of the recipe")
     parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
 
-def run(experiment: Experiment, seed: int, folder: Path, options: Options) -> None:
-    """Train one seed, or load what was trained; score it and write its folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model, machine = folder / "model", folder / "machine.json"
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1; got {text!r}")
+    return int(text)
+
+
+def reproduce(options: Options) -> None:
+    """Train and score all seeds; sum them up."""
+    experiment = EXPERIMENTS[options.name]
+    folder = options.out / options.name
+    data = digests(options)
+    # All of them before any work: the third may be another's.
+    for seed in range(options.seeds):
+        claim_folder(folder / f"seed{seed}", record(experiment, seed, data, options))
+    runs = [run(experiment, seed, folder / f"seed{seed}", options) for seed in range(options.seeds)]
+    mnist = " --mnist-root DIR" if options.mnist_root else ""
+    epochs = f" --epochs {options.epochs}" if options.epochs else ""
+    summary = {
+        "name": options.name,
+        "command": f"python examples/reproduce.py {options.name} --root DIR "
+        f"--seeds {options.seeds}{epochs}{mnist}",
+        "trained_on": experiment.trained_on,
+        "recipe": {"name": experiment.recipe.__name__, "arguments": experiment.arguments},
+        "tasks": summed_up(runs),
+        "runs": runs,
+    }
+    write_json(folder / "results.json", summary)
+    print(f"\n{options.name}, {options.seeds} seed(s):")
+    for name, task in summary["tasks"].items():
+        print(
+            f"  {name}: {task['value']:.2%} [{task['interval'][0]:.2%}, {task['interval'][1]:.2%}]"
+        )
+    print(f"wrote {folder}/results.json")
+
+
+def record(
+    experiment: Experiment, seed: int, data: dict[str, str], options: Options
+) -> dict[str, Any]:
+    """Return all that makes a run: its folder belongs to a run of the same record."""
+    return {
+        "command": {
+            "name": options.name,
+            "seed": seed,
+            "epochs": options.epochs,
+            "device": options.device,
+        },
+        "recipe": {
+            "name": experiment.recipe.__name__,
+            "parameters": recorded_parameters(experiment.make(seed, options)),
+        },
+        "data": data,
+        "commit": commit(),
+        "code": digest_of_code(),
+    }
+
+
+def digests(options: Options) -> dict[str, str]:
+    """Return the SHA-256 of each data set, as it is once read."""
+    omniglot = load_omniglot(options.root, "all")
+    runs = load_omniglot_runs(options.root)
+    found = {
+        "omniglot": [omniglot.X, omniglot.characters],
+        "runs": [array for run in runs for array in (run.support, run.query, run.answers)],
+    }
+    if options.mnist_root is not None:
+        digits = load_mnist(options.mnist_root, "test")
+        found["mnist"] = [digits.X, digits.y]
+    return {name: digest_of(arrays) for name, arrays in found.items()}
+
+
+def digest_of(arrays: list[np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def digest_of_code() -> str:
+    """Return the SHA-256 of the package and this script: a commit does not tell what was edited."""
+    package = Path(siamesekit.__file__).parent
+    digest = hashlib.sha256()
+    for path in [*sorted(package.rglob("*.py")), Path(__file__)]:
+        digest.update(f"{path.name} {path.stat().st_size} ".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run(experiment: Experiment, seed: int, folder: Path, options: Options) -> dict[str, Any]:
+    """Return the report of one seed: train it, or load what was trained, and score it."""
+    finished, model, machine = folder / "results.json", folder / "model", folder / "machine.json"
+    own = read_json(folder / "run.json")
+    if finished.exists():
+        report = read_json(finished)
+        if report.get("record") != own:
+            raise RunMismatchError(f"{finished} is not of the run that its folder is of.")
+        return report
+    images = experiment.training(options)
     if not (model / "model.json").exists():
-        trained = fit(experiment, seed, folder, options)
-        machine.write_text(json.dumps(environment()) + "\n")
+        trained = fit(experiment, images, seed, folder, options)
+        write_json(machine, environment())
         trained.save(model)
-    classifier = loaded(experiment, model, options)
-
-    def embed(images: np.ndarray) -> Tensor:
-        return torch.from_numpy(classifier.transform(resize(images, experiment.side)))
-
-    results = [r for task in experiment.tasks for r in task(classifier, embed, options, seed)]
+    subject = Trained(
+        classifier=SiameseClassifier.load(model, device=options.device),
+        side=experiment.side,
+        options=options,
+        seed=seed,
+        trained_on=np.unique(images.y),
+        chosen_on=characters_of(options, experiment.chosen_on),
+    )
+    results = [result for task in experiment.tasks for result in task(subject)]
     for result in results:
         print(result, flush=True)
-    plots.plot_history(classifier.history_, folder / "training.png")
-    draw_task(classifier, embed, load_omniglot_runs(options.root)[0], folder / "one_shot.png")
-    epochs = classifier.history_.epochs
+    history = subject.classifier.history_
+    plots.plot_history(history, folder / "training.png")
+    draw_task(subject, load_omniglot_runs(options.root)[0], folder / "one_shot.png")
     report = {
         "seed": seed,
-        "epochs": epochs,
-        "seconds": sum(classifier.history_["seconds"]),
-        "environment": json.loads(machine.read_text()),
-        "history": dict(classifier.history_),
-        "results": [result.to_dict() for result in results],
+        "epochs": history.epochs,
+        "seconds": sum(history["seconds"]),
+        "environment": read_json(machine),
+        "record": own,
+        "trained_classes": subject.trained_on.tolist(),
+        "chosen_classes": subject.chosen_on.tolist(),
+        "history": dict(history),
+        "results": [brief(result) for result in results],
     }
-    (folder / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+    write_json(finished, report)
+    return read_json(finished)
 
 
-def fit(experiment: Experiment, seed: int, folder: Path, options: Options) -> SiameseClassifier:
-    images = experiment.training(options).resized(experiment.side)
-    if lake in experiment.tasks:
-        check_disjoint(images.groups, LAKE_ALPHABETS, "alphabets")
+def brief(result: Result) -> dict[str, Any]:
+    """Return the facts of a result, less those that its run says for all of them."""
+    facts = result.to_dict()
+    return {name: facts[name] for name in facts if name not in ("trained_classes", "model")}
+
+
+def fit(
+    experiment: Experiment, images: ImageSet, seed: int, folder: Path, options: Options
+) -> SiameseClassifier:
+    images = images.resized(experiment.side)
     if experiment.turned:
         images = with_turns(images, mirrored=True)
-    classifier = experiment.recipe(random_state=seed)
+    classifier = experiment.make(seed, options)
     classifier.set_params(
         checkpoint=Checkpoint(folder / "training.ckpt"), device=options.device, verbose=True
     )
-    if options.epochs:
-        classifier.set_params(max_epochs=options.epochs)
     if experiment.validated:
         classifier.set_params(validation=koch_trials(options, experiment.side))
     classifier.fit(images.X, images.y, groups=images.groups)
     print(f"trained in {sum(classifier.history_['seconds']):.0f} s on {hardware()}", flush=True)
     return classifier.set_params(checkpoint=None, validation=None, verbose=False)
-
-
-def loaded(experiment: Experiment, model: Path, options: Options) -> SiameseClassifier:
-    """Return the saved model; batch normalisation of Koch's network folded into its weights."""
-    parts = {"device": options.device}
-    recipe = experiment.recipe()
-    for argument in ("optimizer", "schedule"):  # functions, which no file holds
-        if callable(getattr(recipe, argument)):
-            parts[argument] = getattr(recipe, argument)
-    classifier = SiameseClassifier.load(model, **parts)
-    if isinstance(classifier.backbone_, KochNet) and classifier.backbone_.batch_norm:
-        classifier.backbone_ = classifier.backbone_.fold()
-    return classifier
 
 
 def summed_up(runs: list[dict]) -> dict[str, dict]:
@@ -231,129 +352,138 @@ def vinyals_training(options: Options) -> ImageSet:
     return vinyals_split(options)[0]
 
 
+def characters_of(options: Options, alphabets: tuple[str, ...]) -> np.ndarray:
+    images = load_omniglot(options.root, "all")
+    return images.characters[np.isin(images.alphabets, alphabets)]
+
+
 # -- tasks ------------------------------------------------------------------------------------
 
 
-def lake(classifier: SiameseClassifier, embed: Embed, options: Options, seed: int) -> list[Result]:
-    runs = load_omniglot_runs(options.root)
-    embedded = [(embed(run.support), embed(run.query), run.answers) for run in runs]
-    return [runs_accuracy(embedded, classifier.head_, name="Lake's 400 trials")]
+def lake(trained: Trained) -> list[Result]:
+    runs = load_omniglot_runs(trained.options.root)
+    embedded = [(trained.embed(run.support), trained.embed(run.query), run.answers) for run in runs]
+    result = runs_accuracy(embedded, trained.classifier.head_, name="Lake's 400 trials")
+    return [trained.signed(result, characters_of(trained.options, LAKE_ALPHABETS))]
 
 
-def lake_in_turns(
-    classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
-) -> list[Result]:
+def lake_in_turns(trained: Trained) -> list[Result]:
     """Return the figure of scores averaged over the eight turns of both images."""
 
     def side_by_side(images: np.ndarray) -> Tensor:
         turned = with_turns(ImageSet(images, np.arange(len(images))), mirrored=True)
-        return torch.cat(embed(turned.X).chunk(TURNS), dim=1)
+        return torch.cat(trained.embed(turned.X).chunk(TURNS), dim=1)
 
     def mean_score(a: Tensor, b: Tensor) -> Tensor:
         views = zip(a.chunk(TURNS, 1), b.chunk(TURNS, 1), strict=True)
-        return sum(classifier.head_(x, y) for x, y in views) / TURNS
+        return sum(trained.classifier.head_(x, y) for x, y in views) / TURNS
 
-    runs = load_omniglot_runs(options.root)
+    runs = load_omniglot_runs(trained.options.root)
     embedded = [(side_by_side(run.support), side_by_side(run.query), run.answers) for run in runs]
     with torch.inference_mode():
-        return [runs_accuracy(embedded, mean_score, name="Lake's 400 trials, mean of 8 turns")]
+        result = runs_accuracy(embedded, mean_score, name="Lake's 400 trials, mean of 8 turns")
+    return [trained.signed(result, characters_of(trained.options, LAKE_ALPHABETS))]
 
 
-def evaluation_alphabets(
-    classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
-) -> list[Result]:
-    images = load_omniglot(options.root, "evaluation").flat()
-    vectors = embed(images.X)
-    return [
-        episode_accuracy(
-            vectors,
-            images.y,
-            scorer=classifier.head_,
-            groups=images.groups,
-            within=within,
-            n_episodes=N_EPISODES,
-            random_state=seed,
-            name=f"20-way {'within' if within else 'across'} the 20 evaluation alphabets",
-        )
-        for within in (True, False)
-    ]
+def evaluation_alphabets(trained: Trained) -> list[Result]:
+    """Return the figures on the ten alphabets of Lake's runs, and on the ten that chose."""
+    images = load_omniglot(trained.options.root, "evaluation").flat()
+    vectors = trained.embed(images.X)
+    results = []
+    for whose, alphabets, blind in (
+        ("Lake's ten alphabets", LAKE_ALPHABETS, True),
+        ("the ten alphabets that chose the recipe", KOCH_VALIDATION_ALPHABETS, False),
+    ):
+        own = np.isin(images.groups, alphabets)
+        for within in (True, False):
+            result = episode_accuracy(
+                vectors[torch.from_numpy(own)],
+                images.y[own],
+                scorer=trained.classifier.head_,
+                groups=images.groups[own],
+                within=within,
+                n_episodes=N_EPISODES,
+                random_state=trained.seed,
+                name=f"20-way {'within' if within else 'across'} {whose}",
+            )
+            results.append(trained.signed(result, images.y[own], blind))
+    return results
 
 
-def verification(
-    classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
-) -> list[Result]:
+def verification(trained: Trained) -> list[Result]:
     """Return the accuracy on pairs of the test alphabets at the threshold of the validation's."""
-    split = koch_split(load_omniglot(options.root, "all").flat())
-    scores, same = pair_scores(split.validation, classifier, embed, seed)
+    split = koch_split(load_omniglot(trained.options.root, "all").flat())
+    scores, same = pair_scores(split.validation, trained)
     threshold = best_threshold(scores, same)
-    scores, same = pair_scores(split.test, classifier, embed, seed)
+    scores, same = pair_scores(split.test, trained)
     name = "verification, 30/10/10 alphabets"
-    return [verification_accuracy(scores, same, threshold, seed=seed, name=name)]
+    result = verification_accuracy(scores, same, threshold, seed=trained.seed, name=name)
+    return [trained.signed(result, split.test.y)]
 
 
-def pair_scores(
-    images: ImageSet, classifier: SiameseClassifier, embed: Embed, seed: int
-) -> tuple[Tensor, Tensor]:
+def pair_scores(images: ImageSet, trained: Trained) -> tuple[Tensor, Tensor]:
     """Return scores and truth of pairs, uniform over alphabets; half the different ones within."""
     codes = torch.from_numpy(np.unique(images.y, return_inverse=True)[1])
     groups = torch.from_numpy(np.unique(images.groups, return_inverse=True)[1])
-    pairs = PairSampler(batch_size=N_PAIRS, n_pairs=N_PAIRS).bind(codes, groups, seed=seed)
+    pairs = PairSampler(batch_size=N_PAIRS, n_pairs=N_PAIRS).bind(codes, groups, seed=trained.seed)
     i, j = torch.cat(list(pairs)).T
-    vectors = embed(images.X)
+    vectors = trained.embed(images.X)
     with torch.inference_mode():
         scores = torch.cat(
             [
-                classifier.head_.pairs(vectors[a], vectors[b]).cpu()
+                trained.classifier.head_.pairs(vectors[a], vectors[b]).cpu()
                 for a, b in zip(i.split(500), j.split(500), strict=True)
             ]
         )
     return scores, codes[i] == codes[j]
 
 
-def mnist(classifier: SiameseClassifier, embed: Embed, options: Options, seed: int) -> list[Result]:
+def mnist(trained: Trained) -> list[Result]:
     """Return the figure on digits as they are, and on digits redrawn with Omniglot's pen."""
-    if options.mnist_root is None:
+    if trained.options.mnist_root is None:
         return []
-    digits = load_mnist(options.mnist_root, "test").subset(np.arange(N_DIGITS))
-    return [
+    digits = load_mnist(trained.options.mnist_root, "test").subset(np.arange(N_DIGITS))
+    names = np.array([f"digit {digit}" for digit in digits.y])
+    results = [
         episode_accuracy(
-            embed(images),
-            digits.y,
-            scorer=classifier.head_,
+            trained.embed(images),
+            names,
+            scorer=trained.classifier.head_,
             way=10,
             n_episodes=N_EPISODES,
-            random_state=seed,
+            random_state=trained.seed,
             name=f"MNIST 10-way one-shot, no fine-tuning{how}",
         )
         for images, how in ((digits.X, ""), (redraw(digits.X), ", redrawn with a thin pen"))
     ]
+    return [trained.signed(result, names) for result in results]
 
 
-def vinyals_episodes(
-    classifier: SiameseClassifier, embed: Embed, options: Options, seed: int
-) -> list[Result]:
+def vinyals_episodes(trained: Trained) -> list[Result]:
     """Return the four figures on 423 characters in four turns, each turn a class."""
-    images = vinyals_split(options)[1]
-    once = embed(images.X)
-    vectors = torch.cat([classifier.backbone_.turn(once, k) for k in range(QUARTER_TURNS)])
+    images = vinyals_split(trained.options)[1]
+    once = trained.embed(images.X)
+    vectors = torch.cat([trained.classifier.backbone_.turn(once, k) for k in range(QUARTER_TURNS)])
     labels = np.concatenate(
         [[f"{name} turned {k}" for name in images.y] for k in range(QUARTER_TURNS)]
     )
-    return [
+    results = [
         episode_accuracy(
             vectors,
             labels,
-            scorer=classifier.head_,
+            scorer=trained.classifier.head_,
             way=way,
             shot=shot,
             aggregate="prototype",
             n_episodes=N_EPISODES,
-            random_state=seed,
+            random_state=trained.seed,
             name=f"Vinyals split, {way}-way {shot}-shot",
         )
         for way in (5, 20)
         for shot in (1, 5)
     ]
+    # Some of the alphabets by which whitening and prototypes were chosen are among those tested.
+    return [trained.signed(result, images.y, blind=False) for result in results]
 
 
 def koch_trials(options: Options, side: int) -> Callable[[TrainingLine], float]:
@@ -361,10 +491,10 @@ def koch_trials(options: Options, side: int) -> Callable[[TrainingLine], float]:
     return recipes.koch_trials(split.validation.resized(side))
 
 
-def draw_task(classifier: SiameseClassifier, embed: Embed, run, path: Path) -> None:
+def draw_task(trained: Trained, run: OneShotRun, path: Path) -> None:
     with torch.inference_mode():
-        scores = classifier.head_(embed(run.query[:1]), embed(run.support))[0]
-    plots.plot_one_shot_task(run.support, run.query[0], scores, int(run.answers[0]), path)
+        scores = trained.classifier.head_(trained.embed(run.query[:1]), trained.embed(run.support))
+    plots.plot_one_shot_task(run.support, run.query[0], scores[0], int(run.answers[0]), path)
 
 
 THIRTY = "Omniglot's 30 background alphabets, 964 characters, 20 drawers"
@@ -387,11 +517,12 @@ EXPERIMENTS = {
         turned=True,
     ),
     "omniglot_best_40_from_box": Experiment(
-        partial(recipes.omniglot_best, max_epochs=12, start="omniglot"),
+        recipes.omniglot_best,
         forty,
         "Koch's 40 alphabets, going on from the model in the box (80 epochs on 30 of them)",
         28,
         (lake,),
+        arguments={"max_epochs": 12, "start": "omniglot"},
         turned=True,
     ),
     "vinyals": Experiment(
@@ -403,12 +534,13 @@ EXPERIMENTS = {
         turned=True,
     ),
     "vinyals_from_box": Experiment(
-        partial(recipes.vinyals, max_epochs=12, start="omniglot"),
+        recipes.vinyals,
         vinyals_training,
         "1,028 + 172 characters of Vinyals' split, in turns and mirror images, going on from the "
         "model in the box (80 epochs on 964 of them)",
         28,
         (vinyals_episodes,),
+        arguments={"max_epochs": 12, "start": "omniglot"},
         turned=True,
     ),
     "koch_allpairs": Experiment(
@@ -430,4 +562,4 @@ EXPERIMENTS = {
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

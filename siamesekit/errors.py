@@ -15,6 +15,7 @@
     ├── DatasetError
     │   ├── DatasetNotFoundError (FileNotFoundError)
     │   └── CorruptDatasetError (ValueError)
+    ├── RunMismatchError (ValueError)           a folder of results is of another run
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "PluginConflictError",
     "PluginError",
     "PluginImportError",
+    "RunMismatchError",
     "SavedModelError",
     "SiamesekitError",
     "UnknownPartError",
@@ -90,3 +92,7 @@ class CorruptDatasetError(DatasetError, ValueError):
 
 class SavedModelError(SiamesekitError, ValueError):
     """A saved model is truncated, damaged or of another format version."""
+
+
+class RunMismatchError(SiamesekitError, ValueError):
+    """A folder of results is of another run than the one that is asked for."""
