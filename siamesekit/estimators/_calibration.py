@@ -1,24 +1,63 @@
-"""The map from a head's score to the probability of *same*."""
+"""The map from a score to the probability of *same*: what it is fitted on, how good it is."""
+
+import math
+import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from siamesekit._types import IntArray
-from siamesekit.evaluation import fit_calibration
+from siamesekit.errors import InvalidDataError
+from siamesekit.evaluation import CalibrationReport, cllr, fit_calibration, min_cllr
+from siamesekit.evaluation.calibration import reliability
 from siamesekit.heads import Head
+from siamesekit.training import TrainingHealthWarning
 
-__all__ = ["calibrate", "few_classes"]
+__all__ = [
+    "HELD_OUT",
+    "TRAINING",
+    "calibrate",
+    "calibration_report",
+    "check_pairs_at_hand",
+    "few_classes",
+    "items_to_calibrate_on",
+]
+
+HELD_OUT = "held-out classes"
+"""What a map was fitted on if training did not see the classes."""
+TRAINING = "training classes"
 
 _PAIRS = 10_000
 _ITEMS = 4_000
+_NUMBERS = 2**22
+"""Numbers of embeddings that pairs hold at once: 16 MB."""
+
+
+def items_to_calibrate_on(codes: IntArray, held_out: np.ndarray) -> tuple[IntArray, str]:
+    """Return positions of the items whose pairs fit the map, and what to call them.
+
+    Held-out classes where they make pairs of both kinds: what was trained on is told apart better
+    than what will be asked for, so that its map is too sure. How few they may be is looked after
+    by the map, which is no surer than their number allows.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n,)
+        Class of each item.
+    held_out : ndarray of bool, shape (n,)
+    """
+    sizes = np.unique(codes[held_out], return_counts=True)[1]
+    enough = len(sizes) >= 2 and sizes.max() >= 2
+    return np.flatnonzero(held_out if enough else ~held_out), HELD_OUT if enough else TRAINING
 
 
 def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[float, float]:
     """Return slope and intercept of the logistic map from a score to P(same).
 
-    A learned head gives logits already: ``(1, 0)``. For a fixed head they are fitted (Platt
-    scaling) to pairs drawn from the training set, as many of one class as of two.
+    They are fitted (Platt scaling) to pairs of the items, as many of one class as of two: whatever
+    the head gives, the share of same pairs that training happened to see is no matter.
 
     Parameters
     ----------
@@ -27,13 +66,65 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[fl
     codes : Tensor of int64, shape (n,)
         Class of each.
     seed : int
+
+    Warns
+    -----
+    TrainingHealthWarning
+        If no class has two items, so that nothing is known of same pairs.
     """
-    if head.gives == "logit":
-        return 1.0, 0.0
-    i, j = _draw_pairs(codes, torch.Generator().manual_seed(seed))
-    with torch.inference_mode():
-        scores = head.pairs(vectors[i], vectors[j]).cpu()
-    return fit_calibration(scores.numpy(), (codes[i] == codes[j]).numpy())
+    scores, same = _scored_pairs(head, vectors, codes, seed)
+    if not same.any():
+        warnings.warn(
+            "No class that similarity could be calibrated on has two items, so it says about one "
+            "half of all pairs; calibrate(X, y) takes others.",
+            TrainingHealthWarning,
+            stacklevel=4,
+        )
+    if len(scores) == 0:
+        return fit_calibration([0.0], [False])
+    return fit_calibration(scores, same, n_classes=len(torch.unique(codes)))
+
+
+def calibration_report(
+    head: Head, vectors: Tensor, codes: Tensor, calibration: tuple[float, float], **facts: Any
+) -> CalibrationReport:
+    """Return how good the probabilities of a map are on pairs of the items.
+
+    Parameters
+    ----------
+    head : Head
+    vectors : Tensor of float32, shape (n, d)
+    codes : Tensor of int64, shape (n,)
+    calibration : tuple of float
+        Slope and intercept.
+    **facts
+        The other fields of the report.
+    """
+    scores, same = _scored_pairs(head, vectors, codes, seed=0)
+    llr = calibration[0] * scores + calibration[1]
+    probability = 1 / (1 + np.exp(-np.clip(llr, -700, 700)))
+    cost = cllr(llr, same)
+    return CalibrationReport(
+        cllr=cost,
+        min_cllr=min_cllr(scores, same),
+        log_loss=cost * math.log(2),
+        probability_same=float(probability[same].mean()),
+        probability_different=float(probability[~same].mean()),
+        reliability=reliability(probability, same),
+        n_same=int(same.sum()),
+        n_different=int((~same).sum()),
+        **facts,
+    )
+
+
+def check_pairs_at_hand(codes: IntArray) -> None:
+    """Raise `InvalidDataError` unless there are pairs of one class and of two."""
+    sizes = np.bincount(codes)
+    if len(sizes) < 2 or sizes.max() < 2:
+        raise InvalidDataError(
+            "y must hold at least 2 classes, one of them of 2 items, to make pairs of both kinds; "
+            f"got {len(sizes)} class(es) of at most {sizes.max()} item(s)."
+        )
 
 
 def few_classes(codes: IntArray, seed: int, n_items: int = _ITEMS) -> IntArray:
@@ -52,6 +143,25 @@ def few_classes(codes: IntArray, seed: int, n_items: int = _ITEMS) -> IntArray:
     n_classes = max(2, int(np.searchsorted(filled, n_items)))
     chosen: IntArray = np.flatnonzero(np.isin(codes, order[:n_classes]))
     return chosen
+
+
+def _scored_pairs(
+    head: Head, vectors: Tensor, codes: Tensor, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of drawn pairs, and whether each is of one class, both of shape (p,)."""
+    codes = codes.cpu()
+    i, j = _draw_pairs(codes, torch.Generator().manual_seed(seed))
+    # Two embeddings a pair, and about as much for their comparison.
+    rows = max(1, _NUMBERS // vectors.shape[1])
+    with torch.inference_mode():
+        blocks = [
+            head.pairs(vectors[a.to(vectors.device)], vectors[b.to(vectors.device)]).cpu()
+            for a, b in zip(torch.split(i, rows), torch.split(j, rows), strict=True)
+        ]
+    scores, same = torch.cat(blocks).double().numpy(), (codes[i] == codes[j]).numpy()
+    # Embeddings are finite, but two far ones may be infinitely far from each other.
+    finite = np.isfinite(scores)
+    return scores[finite], same[finite]
 
 
 def _draw_pairs(codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,11 @@ class Fitting:
     codes : ndarray of int64, shape (n,)
         Class of each item, ``0 .. k - 1``.
     groups : ndarray of int64, shape (n,), or None
+
+    Attributes
+    ----------
+    held_out : ndarray of bool, shape (n,)
+        Items of the classes that choose among epochs and are not trained on.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class Fitting:
         given = estimator.validation if callable(estimator.validation) else None
         share = None if given else estimator.validation
         held_out = _hold_out(share, codes, groups, self.seed)
+        self.held_out = held_out
         self.validate = given or self._validation(items, codes, groups, held_out)
         kept = torch.from_numpy(~held_out)
         self.items = items if bool(kept.all()) else items[kept.to(items.device)]

@@ -16,10 +16,18 @@ from torch import Tensor
 from siamesekit._checks import check_all, check_choice
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
-from siamesekit._types import ArrayLike, FloatArray
+from siamesekit._types import ArrayLike, FloatArray, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _saving
-from siamesekit.estimators._calibration import calibrate, few_classes
+from siamesekit.estimators._calibration import (
+    HELD_OUT,
+    TRAINING,
+    calibrate,
+    calibration_report,
+    check_pairs_at_hand,
+    few_classes,
+    items_to_calibrate_on,
+)
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, make_line
@@ -35,6 +43,9 @@ from siamesekit.estimators._inputs import (
 )
 from siamesekit.estimators._parts import default_params, make_part, part_with, wants_standardised
 from siamesekit.estimators._standardizer import Standardizer
+from siamesekit.evaluation import CalibrationReport, OneShotValidation
+from siamesekit.evaluation._facts import facts_of
+from siamesekit.evaluation._inputs import label_codes
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -84,6 +95,8 @@ class SiameseEstimator(
     precision: Precision
     random_state: RandomState
     verbose: bool
+    trained_classes_: np.ndarray | None
+    chosen_classes_: np.ndarray | None
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
@@ -176,12 +189,29 @@ class SiameseEstimator(
         self.n_classes_trained_ = fit.n_classes
         self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
+        self.trained_classes_ = classes[np.unique(codes[~fit.held_out])]
+        self.chosen_classes_ = self._classes_that_chose(classes[np.unique(codes[fit.held_out])])
+        some, self.calibration_source_ = items_to_calibrate_on(codes, fit.held_out)
+        keeps = self._keeps_training_items()
         # What is not kept need not be embedded as a whole either.
-        some = slice(None) if self._keeps_training_items() else few_classes(codes, fit.seed)
-        vectors, (labels, codes) = keep_finite(self._embed(items[some]), labels[some], codes[some])
+        own = (
+            np.arange(len(codes)) if keeps else some[few_classes(encode(codes[some])[1], fit.seed)]
+        )
+        vectors, (labels, codes, own) = keep_finite(
+            self._embed(items[own]), labels[own], codes[own], own
+        )
         self.embedding_size_ = int(vectors.shape[1])
-        self.calibration_ = calibrate(self.head_, vectors, torch.from_numpy(codes), fit.seed)
+        pairs = torch.from_numpy(np.flatnonzero(np.isin(own, some)))
+        self.calibration_ = calibrate(
+            self.head_, vectors[pairs.to(vectors.device)], torch.from_numpy(codes)[pairs], fit.seed
+        )
         self._keep(vectors, labels)
+
+    def _classes_that_chose(self, held_out: np.ndarray) -> np.ndarray:
+        """Return the classes whose score chose among epochs, sorted."""
+        if isinstance(self.validation, OneShotValidation):
+            return encode(self.validation.labels)[0]
+        return held_out
 
     # -- what a subclass keeps beside the network -----------------------------------------------
 
@@ -229,8 +259,11 @@ class SiameseEstimator(
         Returns
         -------
         ndarray of float32, shape (m, n)
-            In [0, 1]: the probability of *same*, by a logistic map of the head's score that was
-            fitted on pairs of the training set, as many of one class as of two.
+            In [0, 1]: the probability of *same*, if it is as likely as not before anything is
+            seen: a logistic map of the head's score, fitted to pairs of both kinds after training.
+            ``calibration_source_`` says of which classes: of those that `validation` held out, or
+            (with less right to be believed of new classes) of those trained on. See `calibrate`
+            and `calibration_report`.
 
         Raises
         ------
@@ -243,6 +276,87 @@ class SiameseEstimator(
         with torch.inference_mode():
             probability = torch.sigmoid(slope * now.head_(a, b) + intercept)
         return probability.cpu().numpy()
+
+    def calibrate(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Fit the probability that `similarity` gives anew, to pairs of other items.
+
+        Best of classes that training did not see and that are like those that will be asked for;
+        after a fit without `validation` the map knows only the classes trained on, and is too
+        sure of others. Neither the network nor what is enrolled changes.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+            Items of the shape seen in training.
+        y : array-like, shape (n,)
+            Class of each; at least 2 classes, one of them of 2 items. The more classes, the surer
+            the map can be.
+
+        Returns
+        -------
+        self
+            Itself.
+
+        Raises
+        ------
+        InvalidDataError
+            If items or labels do not fit, or there are no pairs of both kinds; the map is then as
+            it was.
+        """
+        fresh = copy.copy(self._at_once())
+        labels, codes, vectors = fresh._embedded_pairs(X, y)
+        unseen = False
+        if fresh.trained_classes_ is not None:
+            own, trained = label_codes(labels, fresh.trained_classes_)
+            unseen = not bool(np.isin(own, trained).any())
+        fresh.calibration_ = calibrate(fresh.head_, vectors, torch.from_numpy(codes), seed=0)
+        fresh.calibration_source_ = HELD_OUT if unseen else TRAINING
+        self.__dict__ = fresh.__dict__
+        return self
+
+    def calibration_report(self, X: ArrayLike, y: ArrayLike) -> CalibrationReport:
+        """Return how good the probabilities of `similarity` are on classes it has not seen.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+            Items of the shape seen in training.
+        y : array-like, shape (n,)
+            Class of each; at least 2 classes, one of them of 2 items.
+
+        Returns
+        -------
+        CalibrationReport
+            Cllr, log-loss and reliability on pairs of the items, drawn the same at every call.
+
+        Raises
+        ------
+        LeakageError
+            If a class was trained on, or chose the epoch.
+        InvalidDataError
+            If items or labels do not fit, or there are no pairs of both kinds.
+        """
+        now = self._at_once()
+        labels, codes, vectors = now._embedded_pairs(X, y)
+        facts = facts_of(now, labels)
+        return calibration_report(
+            now.head_,
+            vectors,
+            torch.from_numpy(codes),
+            now.calibration_,
+            source=now.calibration_source_,
+            tested_classes=facts.tested,
+            trained_classes=facts.trained,
+            chosen_classes=facts.chosen,
+        )
+
+    def _embedded_pairs(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, IntArray, Tensor]:
+        items = self._check_items(X)
+        labels = check_labels(y, len(items))
+        codes = encode(labels)[1]
+        check_pairs_at_hand(codes)
+        some = few_classes(codes, seed=0)
+        return labels, codes[some], check_finite(self._embed(items[some]), "X")
 
     # -- saving -------------------------------------------------------------------------------
 
@@ -273,6 +387,9 @@ class SiameseEstimator(
                 "input_kind": list(self.input_kind_),
                 "backbone": _saving.encode_spec("backbones", self.backbone_),
                 "calibration": list(self.calibration_),
+                "calibration_source": self.calibration_source_,
+                "trained_classes": _classes_as_json(self.trained_classes_),
+                "chosen_classes": _classes_as_json(self.chosen_classes_),
                 "precision": str(self.precision_).removeprefix("torch."),
                 "history": dict(self.history_),
                 "n_classes_trained": self.n_classes_trained_,
@@ -369,6 +486,10 @@ class SiameseEstimator(
         self.n_classes_trained_ = int(fitted["n_classes_trained"])
         self.embedding_size_ = int(fitted.get("embedding_size", fitted.get("dim", 0)))
         self.calibration_ = tuple(fitted["calibration"])
+        # Models of the first format did not record their classes.
+        self.calibration_source_ = fitted.get("calibration_source", TRAINING)
+        self.trained_classes_ = _classes_from_json(fitted.get("trained_classes"))
+        self.chosen_classes_ = _classes_from_json(fitted.get("chosen_classes"))
         self.history_ = History(fitted["history"])
         self.device_ = resolve_device(self.device)
         entry = fitted.get("backbone", {})
@@ -422,3 +543,11 @@ def _as_part(argument: str, value: Any) -> Any:
     """Return the part that a name or a class stands for, to reach into; else what was given."""
     is_spec = argument in ARGUMENTS and isinstance(value, str | type) and value != "auto"
     return make_part(argument, value) if is_spec else value
+
+
+def _classes_as_json(classes: np.ndarray | None) -> dict[str, Any] | None:
+    return None if classes is None else _saving.encode_labels(classes)
+
+
+def _classes_from_json(entry: dict[str, Any] | None) -> np.ndarray | None:
+    return None if entry is None else _saving.decode_labels(entry)

@@ -110,6 +110,12 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Numbers of each epoch; see `siamesekit.training.train`.
     calibration_ : tuple of float
         Slope and intercept of the logistic map from a score to the probability of *same*.
+    calibration_source_ : {"held-out classes", "training classes"}
+        Whose pairs the map was fitted to: those held out by `validation` where they make pairs,
+        else those trained on, of which it is surer than of others.
+    trained_classes_, chosen_classes_ : ndarray, or None
+        Sorted classes that were trained on, and that chose among epochs (held out by
+        `validation`); none of either may be tested on. None where a saved model does not say.
     input_shape_ : tuple of int
         Shape of an item: ``(f,)`` or ``(c, h, w)``.
     n_features_in_ : int
