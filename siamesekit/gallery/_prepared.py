@@ -96,18 +96,18 @@ class Prepared:
             start = max(stop, start + 1)
 
     def _scores(self, queries: Tensor, classes: slice) -> Tensor:
-        ends = self.ends[classes.start : classes.stop + 1]
-        supports = self.supports[ends[0] : ends[-1]]
-        counts = np.diff(ends)
+        supports = self.supports[self.ends[classes.start] : self.ends[classes.stop]]
         # One class alone may have more supports than fit.
-        parts = max(1, _SCORES // max(1, len(supports)))
-        scores = [self._of_block(part, supports, counts) for part in torch.split(queries, parts)]
-        return scores[0] if len(scores) == 1 else torch.cat(scores)
+        rows = max(1, _SCORES // len(supports))
+        blocks = [self._of_block(block, supports, classes) for block in torch.split(queries, rows)]
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
-    def _of_block(self, queries: Tensor, supports: Tensor, counts: IntArray) -> Tensor:
+    def _of_block(self, queries: Tensor, supports: Tensor, classes: slice) -> Tensor:
         scores = self.head.compare(queries, supports)
-        if len(supports) == len(counts):
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if len(supports) == classes.stop - classes.start:
             return scores
+        counts = np.diff(self.ends[classes.start : classes.stop + 1])
         if (counts == counts[0]).all():
             return support_scores(scores.view(len(scores), len(counts), -1), self.aggregate)
         codes = torch.from_numpy(np.arange(len(counts)).repeat(counts)).to(scores.device)
@@ -136,7 +136,7 @@ def prepare(
         known = None if before is None else _kept_prototypes(head, now, *before)
         supports = _prototypes(head, now) if known is None else known
         return Prepared(head, aggregate, supports, np.arange(len(now.names) + 1))
-    codes = now.codes.numpy()
+    codes = now.codes
     supports = prepared(head, now.vectors)
     if (codes[1:] < codes[:-1]).any():
         by_class = torch.from_numpy(np.argsort(codes, kind="stable"))
@@ -148,7 +148,7 @@ def _prototypes(head: Head, now: Snapshot) -> Tensor:
     supports = prepared(head, now.vectors)
     if len(now) == len(now.names):
         return supports
-    codes = now.codes.to(supports.device)
+    codes = torch.from_numpy(now.codes).to(supports.device)
     return prepared(head, prototypes(supports, codes, len(now.names)))
 
 
@@ -159,9 +159,9 @@ def _kept_prototypes(
     same_parts = before.head is head and before.aggregate == "prototype"
     if not same_parts or not now.continues(earlier):
         return None
-    touched = np.unique(now.codes[len(earlier) :].numpy())
-    own = np.isin(now.codes.numpy(), touched).nonzero()[0]
-    codes = torch.from_numpy(np.searchsorted(touched, now.codes.numpy()[own]))
+    touched = np.unique(now.codes[len(earlier) :])
+    own = np.isin(now.codes, touched).nonzero()[0]
+    codes = torch.from_numpy(np.searchsorted(touched, now.codes[own]))
     vectors = now.vectors[torch.from_numpy(own).to(now.vectors.device)]
     supports = prepared(head, vectors)
     if len(own) > len(touched):

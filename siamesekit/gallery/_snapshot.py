@@ -26,7 +26,7 @@ class Snapshot:
     ----------
     vectors : Tensor of float32, shape (n, d)
         Embeddings, in the order in which they were enrolled.
-    codes : Tensor of int64, shape (n,)
+    codes : ndarray of int64, shape (n,)
         Class of each: its position in `names`.
     names : ndarray, shape (k,)
         Classes, in the order in which they came.
@@ -35,15 +35,15 @@ class Snapshot:
     """
 
     vectors: Tensor
-    codes: Tensor
+    codes: IntArray
     names: np.ndarray
     index: Mapping[Any, int]
 
     @staticmethod
     def empty() -> "Snapshot":
         """Return a snapshot of no examples."""
-        none = torch.empty(0, dtype=torch.int64)
-        return Snapshot(torch.empty(0, 0), none, np.empty(0, dtype=object), {})
+        no_codes = np.empty(0, dtype=np.int64)
+        return Snapshot(torch.empty(0, 0), no_codes, np.empty(0, dtype=object), {})
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -51,7 +51,7 @@ class Snapshot:
     @cached_property
     def labels(self) -> np.ndarray:
         """Class of each example, shape (n,)."""
-        labels: np.ndarray = self.names[self.codes.numpy()]
+        labels: np.ndarray = self.names[self.codes]
         return labels
 
     @cached_property
@@ -95,15 +95,11 @@ class Snapshot:
         stays[gone] = False
         if not stays.any():
             return Snapshot.empty()
-        keep = torch.from_numpy(stays)[self.codes]
-        renumbered = torch.from_numpy(np.cumsum(stays) - 1)
+        keep = stays[self.codes]
+        renumbered = np.cumsum(stays) - 1
+        vectors = self.vectors[torch.from_numpy(keep).to(self.vectors.device)]
         names = self.names[stays]
-        return Snapshot(
-            self.vectors[keep.to(self.vectors.device)],
-            renumbered[self.codes[keep]],
-            names,
-            _index_of(names),
-        )
+        return Snapshot(vectors, renumbered[self.codes[keep]], names, _index_of(names))
 
 
 class Growth:
@@ -150,32 +146,33 @@ class Growth:
                 code = new[label]
             codes.append(code)
         names = self._add_names(now.names, labels[places]) if new else now.names
-        self._vectors = _with_room(self._vectors, n, vectors)
-        self._codes = _with_room(self._codes, n, torch.tensor(codes, dtype=torch.int64))
+        self._vectors = _vectors_behind(self._vectors, n, vectors)
+        self._codes = _values_behind(self._codes, n, np.array(codes, dtype=np.int64))
         self._index.update(new)
         total = n + len(labels)
         return Snapshot(self._vectors[:total], self._codes[:total], names, self._index)
 
     def _add_names(self, known: np.ndarray, new: np.ndarray) -> np.ndarray:
-        k, total = len(known), len(known) + len(new)
-        with np.errstate(invalid="ignore", over="ignore"):
-            exact = new.astype(known.dtype) if k else new
-        if k == 0 or exact.tolist() != new.tolist():
-            self._names = join_labels(known, new)
+        if len(known) and _holds(known.dtype, new):
+            self._names = _values_behind(self._names, len(known), new)
         else:
-            if total > len(self._names):
-                room = np.empty(2 * total, dtype=known.dtype)
-                room[:k] = known
-                self._names = room
-            self._names[k:total] = exact
-        return self._names[:total]
+            self._names = join_labels(known, new)
+        return self._names[: len(known) + len(new)]
+
+
+def _holds(dtype: np.dtype, values: np.ndarray) -> bool:
+    """Return whether an array of this type holds each value as it is."""
+    if values.dtype == dtype:
+        return True
+    with np.errstate(invalid="ignore", over="ignore"):
+        return bool(values.astype(dtype).tolist() == values.tolist())
 
 
 def _index_of(names: np.ndarray) -> dict[Any, int]:
     return {label: code for code, label in enumerate(names.tolist())}
 
 
-def _with_room(room: Tensor, used: int, rows: Tensor) -> Tensor:
+def _vectors_behind(room: Tensor, used: int, rows: Tensor) -> Tensor:
     """Return memory that holds `used` rows of `room`, then `rows`; the same one if they fit."""
     total = used + len(rows)
     # Written where autograd does not look, into memory that belongs to no inference mode.
@@ -183,8 +180,19 @@ def _with_room(room: Tensor, used: int, rows: Tensor) -> Tensor:
         if used == 0:
             return rows.detach().clone()
         if total > len(room):
-            larger = room.new_empty(2 * total, *room.shape[1:])
+            larger = room.new_empty(2 * total, room.shape[1])
             larger[:used] = room[:used]
             room = larger
         room[used:total] = rows
+    return room
+
+
+def _values_behind(room: np.ndarray, used: int, values: np.ndarray) -> np.ndarray:
+    """Return the same of an array of shape (n,), whose type holds the values."""
+    total = used + len(values)
+    if total > len(room):
+        larger = np.empty(2 * total, dtype=room.dtype)
+        larger[:used] = room[:used]
+        room = larger
+    room[used:total] = values
     return room

@@ -298,7 +298,6 @@ class Gallery:
 
     # -- below the surface --------------------------------------------------------------------
 
-    @torch.inference_mode()
     def _check_comparable(self, vectors: Tensor) -> None:
         """Raise an error unless the head can compare embeddings with any like them."""
         peak = _check_finite(vectors)
@@ -307,7 +306,8 @@ class Gallery:
         if peak <= _ENORMOUS:
             return
         # Nothing of that length lies farther away than the opposite.
-        scores = self.head.pairs(vectors, -vectors)
+        with torch.inference_mode():
+            scores = self.head.pairs(vectors, -vectors)
         bad = (~scores.isfinite()).nonzero().flatten().tolist()
         if bad:
             raise InvalidDataError(
