@@ -10,6 +10,7 @@ from torch import Tensor
 
 from siamesekit._types import Aggregate, IntArray
 from siamesekit.gallery._snapshot import Snapshot
+from siamesekit.gallery._twins import checksums, first_of_each, twins_of
 from siamesekit.heads import Head
 from siamesekit.heads.aggregate import class_scores, prepared, prototypes, support_scores
 
@@ -50,16 +51,26 @@ class Prepared:
         By class: a prototype each, or all examples of the first, of the second and so on.
     ends : ndarray of int64, shape (k + 1,)
         Class ``c`` has the supports ``ends[c]`` to ``ends[c + 1]``.
+    sums : ndarray of uint32, shape (s,)
+        Their `checksums`.
+    twins : ndarray of int64, shape (s,), or None
+        For each support the first that is the same; see `twins_of`.
     """
 
     head: Head
     aggregate: Aggregate
     supports: Tensor
     ends: IntArray
+    sums: np.ndarray
+    twins: IntArray | None
 
     def __len__(self) -> int:
         """Return the number of classes."""
         return len(self.ends) - 1
+
+    def serves(self, head: Head, aggregate: Aggregate) -> bool:
+        """Return whether it was made for this head and this aggregate."""
+        return self.head is head and self.aggregate == aggregate
 
     def of(self, codes: IntArray) -> "Prepared":
         """Return what queries are compared with where only these classes count."""
@@ -67,7 +78,9 @@ class Prepared:
         ends = _ends(counts)
         places = np.repeat(self.ends[codes] - ends[:-1], counts) + np.arange(ends[-1])
         chosen = torch.from_numpy(places).to(self.supports.device)
-        return replace(self, supports=self.supports[chosen], ends=ends)
+        twins = None if self.twins is None else self.twins[places]
+        supports, sums = self.supports[chosen], self.sums[places]
+        return replace(self, supports=supports, ends=ends, sums=sums, twins=twins)
 
     def tiles(self, queries: Tensor) -> Iterator[Tile]:
         """Yield the scores of all queries against all classes, tile by tile.
@@ -96,15 +109,23 @@ class Prepared:
             start = max(stop, start + 1)
 
     def _scores(self, queries: Tensor, classes: slice) -> Tensor:
-        supports = self.supports[self.ends[classes.start] : self.ends[classes.stop]]
+        own = slice(self.ends[classes.start], self.ends[classes.stop])
+        supports = self.supports[own]
         # One class alone may have more supports than fit.
         rows = max(1, _SCORES // len(supports))
-        blocks = [self._of_block(block, supports, classes) for block in torch.split(queries, rows)]
+        alike = None if self.twins is None else torch.from_numpy(first_of_each(self.twins[own]))
+        blocks = [
+            self._of_block(block, supports, classes, alike) for block in torch.split(queries, rows)
+        ]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
-    def _of_block(self, queries: Tensor, supports: Tensor, classes: slice) -> Tensor:
+    def _of_block(
+        self, queries: Tensor, supports: Tensor, classes: slice, alike: Tensor | None
+    ) -> Tensor:
         scores = self.head.compare(queries, supports)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        if alike is not None:
+            scores = scores[:, alike.to(scores.device)]
         if len(supports) == classes.stop - classes.start:
             return scores
         counts = np.diff(self.ends[classes.start : classes.stop + 1])
@@ -132,44 +153,42 @@ def prepare(
         An earlier one: where examples were only added since, the prototypes of other classes are
         taken over.
     """
+    k = len(now.names)
     if aggregate == "prototype":
-        known = None if before is None else _kept_prototypes(head, now, *before)
-        supports = _prototypes(head, now) if known is None else known
-        return Prepared(head, aggregate, supports, np.arange(len(now.names) + 1))
-    codes = now.codes
-    supports = prepared(head, now.vectors)
-    if (codes[1:] < codes[:-1]).any():
-        by_class = torch.from_numpy(np.argsort(codes, kind="stable"))
-        supports = supports[by_class.to(supports.device)]
-    return Prepared(head, aggregate, supports, _ends(np.bincount(codes)))
+        if before is not None and before[1].serves(head, aggregate) and now.continues(before[0]):
+            return _continued(now, *before)
+        supports, ends = _prototypes(head, now.vectors, now.codes, k), np.arange(k + 1)
+    else:
+        supports, ends = prepared(head, now.vectors), _ends(np.bincount(now.codes))
+        if (now.codes[1:] < now.codes[:-1]).any():
+            by_class = torch.from_numpy(np.argsort(now.codes, kind="stable"))
+            supports = supports[by_class.to(supports.device)]
+    sums = checksums(supports)
+    return Prepared(head, aggregate, supports, ends, sums, twins_of(supports, sums))
 
 
-def _prototypes(head: Head, now: Snapshot) -> Tensor:
-    supports = prepared(head, now.vectors)
-    if len(now) == len(now.names):
-        return supports
-    codes = torch.from_numpy(now.codes).to(supports.device)
-    return prepared(head, prototypes(supports, codes, len(now.names)))
-
-
-def _kept_prototypes(
-    head: Head, now: Snapshot, earlier: Snapshot, before: Prepared
-) -> Tensor | None:
-    """Return the prototypes of all classes, those of unchanged classes as they were; or None."""
-    same_parts = before.head is head and before.aggregate == "prototype"
-    if not same_parts or not now.continues(earlier):
-        return None
+def _continued(now: Snapshot, earlier: Snapshot, before: Prepared) -> Prepared:
+    """Return a snapshot made ready by prototypes, those of unchanged classes as they were."""
     touched = np.unique(now.codes[len(earlier) :])
-    own = np.isin(now.codes, touched).nonzero()[0]
-    codes = torch.from_numpy(np.searchsorted(touched, now.codes[own]))
-    vectors = now.vectors[torch.from_numpy(own).to(now.vectors.device)]
+    rows = np.flatnonzero(np.isin(now.codes, touched))
+    codes = np.searchsorted(touched, now.codes[rows])
+    vectors = now.vectors[torch.from_numpy(rows).to(now.vectors.device)]
+    new, k = _prototypes(before.head, vectors, codes, len(touched)), len(now.names)
+    supports = before.supports.new_empty(k, new.shape[1])
+    supports[: len(before)] = before.supports
+    supports[torch.from_numpy(touched).to(supports.device)] = new
+    sums = np.empty(k, dtype=before.sums.dtype)
+    sums[: len(before)] = before.sums
+    sums[touched] = checksums(new)
+    ends, twins = np.arange(k + 1), twins_of(supports, sums)
+    return replace(before, supports=supports, ends=ends, sums=sums, twins=twins)
+
+
+def _prototypes(head: Head, vectors: Tensor, codes: IntArray, k: int) -> Tensor:
     supports = prepared(head, vectors)
-    if len(own) > len(touched):
-        supports = prepared(head, prototypes(supports, codes.to(supports.device), len(touched)))
-    everything = before.supports.new_empty(len(now.names), supports.shape[1])
-    everything[: len(before)] = before.supports
-    everything[torch.from_numpy(touched).to(everything.device)] = supports
-    return everything
+    if len(supports) == k:  # one each, in the order in which the classes came
+        return supports
+    return prepared(head, prototypes(supports, torch.from_numpy(codes).to(supports.device), k))
 
 
 def _ends(counts: IntArray) -> IntArray:

@@ -344,8 +344,7 @@ class Gallery:
         ready = self._ready
         if ready is None or ready[0] is not now:
             return None
-        same = ready[1].head is self.head and ready[1].aggregate == self.aggregate
-        return ready[1] if same else None
+        return ready[1] if ready[1].serves(self.head, self.aggregate) else None
 
     @torch.inference_mode()
     def _best(

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from siamesekit.gallery import Gallery
-from siamesekit.heads import CosineHead, Head
+from siamesekit.gallery._twins import checksums, twins_of
+from siamesekit.heads import CosineHead, EuclideanHead, Head, L1Head
 
 M, K = 4000, 8
 NAMES = np.array([f"class {k}" for k in range(K)])
@@ -83,3 +84,29 @@ def test_many_classes_with_the_best_in_several_chunks() -> None:
     chosen = gallery.best_classes(torch.eye(3)[:1].repeat(200, 1), ITEMS[:200])
     assert set(chosen.tolist()) == {5, 700, 1110}
     assert gallery.worth(torch.eye(3)[:1], [700]) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
+@pytest.mark.parametrize("head", [CosineHead(), EuclideanHead(), L1Head().build(37)])
+@pytest.mark.parametrize("k", [3, 5, 17, 300])
+def test_a_network_that_maps_all_to_one_place_gets_exactly_chance(
+    head: Head, aggregate: str, k: int
+) -> None:
+    place = torch.randn(1, 37, generator=torch.Generator().manual_seed(k))
+    labels = np.arange(k).repeat(1 + np.arange(k) % 4)
+    gallery = Gallery(head, aggregate)  # type: ignore[arg-type]
+    gallery.enroll(place.expand(len(labels), -1), labels)
+    for m in (1, 5, 64):
+        worth = gallery.worth(place.expand(m, -1), np.arange(m) % k)
+        assert (worth == 1 / k).all()
+
+
+def test_rows_that_agree_in_part_are_no_twins() -> None:
+    rows = torch.zeros(50, 6)
+    rows[:, 3] = torch.arange(50) // 2
+    twins = twins_of(rows, checksums(rows))
+    assert twins is not None
+    assert twins.tolist() == [k - k % 2 for k in range(50)]
+    assert twins_of(torch.eye(6), checksums(torch.eye(6))) is None
+    # Unequal rows of one sum are told apart.
+    assert twins_of(torch.eye(6), np.zeros(6, dtype=np.uint32)) is None
