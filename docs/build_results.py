@@ -4,10 +4,10 @@ To add or renew a figure: run reproduce.py, copy OUT/NAME/results.json to docs/r
 and run ``python docs/build_results.py``.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
+from siamesekit.experiments import read_json
 from siamesekit.plots import plot_history
 from siamesekit.training import History
 
@@ -32,7 +32,7 @@ KNOWN = {
 
 def page() -> str:
     """Return the whole page, as Markdown."""
-    reports = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
+    reports = [read_json(path) for path in sorted(FOLDER.glob("*.json"))]
     lines = [
         "# Results",
         "",
@@ -54,6 +54,8 @@ def _section(report: dict[str, Any]) -> list[str]:
         f"## {report['name']}",
         "",
         f"`{report['command']}`",
+        "",
+        f"Recipe: `{_call(report['recipe'])}`.",
         "",
         f"Trained on: {report['trained_on']}. Seeds {', '.join(str(run['seed']) for run in runs)}; "
         f"{runs[0]['epochs']} epochs; training took {minutes} minutes on {machine['hardware']} "
@@ -77,11 +79,18 @@ def _section(report: dict[str, Any]) -> list[str]:
     return [*lines, "", "Protocols: " + ". ".join(sorted(protocols)) + "."]
 
 
+def _call(recipe: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{name}={value!r}" for name, value in recipe["arguments"].items())
+    return f"siamesekit.recipes.{recipe['name']}({arguments})"
+
+
 def draw_curves() -> None:
     """Draw the training of the first seed of each report, beside its file."""
     for path in FOLDER.glob("*.json"):
-        history = json.loads(path.read_text())["runs"][0]["history"]
-        plot_history(History(history), path.with_suffix(".png"))
+        history = read_json(path)["runs"][0]["history"]
+        # Strict json has no number that is not one: it stands there as "nan".
+        numbers = {name: [float(value) for value in values] for name, values in history.items()}
+        plot_history(History(numbers), path.with_suffix(".png"))
 
 
 if __name__ == "__main__":

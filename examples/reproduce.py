@@ -114,10 +114,11 @@ class Experiment:
 
     def make(self, seed: int, options: Options) -> SiameseClassifier:
         """Return the estimator of a seed, not fitted."""
-        arguments = dict(self.arguments)
-        if options.epochs is not None:
-            arguments["max_epochs"] = options.epochs
-        return self.recipe(**arguments, random_state=seed)
+        return self.recipe(**self.asked(options), random_state=seed)
+
+    def asked(self, options: Options) -> dict[str, Any]:
+        """Return the arguments of the recipe, less the seed."""
+        return self.arguments | ({"max_epochs": options.epochs} if options.epochs else {})
 
 
 def main() -> int:
@@ -168,7 +169,11 @@ def reproduce(options: Options) -> None:
         "command": f"python examples/reproduce.py {options.name} --root DIR "
         f"--seeds {options.seeds}{epochs}{mnist}",
         "trained_on": experiment.trained_on,
-        "recipe": {"name": experiment.recipe.__name__, "arguments": experiment.arguments},
+        "recipe": {
+            "name": experiment.recipe.__name__,
+            "arguments": experiment.asked(options),
+            "differences": {},
+        },
         "tasks": summed_up(runs),
         "runs": runs,
     }
