@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.decomposition import PCA
 
+from siamesekit._checks import check_path
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError, PluginImportError
+from siamesekit.evaluation._inputs import as_array, as_labels, as_numbers, label_codes
 
 __all__ = ["plot_embeddings", "plot_history", "plot_one_shot_task", "plot_search"]
 
@@ -32,8 +33,9 @@ def plot_one_shot_task(
 
     Parameters
     ----------
-    support : array-like, shape (way, h, w)
-    query : array-like, shape (h, w)
+    support : array-like or Tensor, shape (way, h, w) or (way, c, h, w)
+        Images of one channel or of three.
+    query : array-like or Tensor, shape (h, w) or (c, h, w)
     scores : array-like, shape (way,)
         Of the query against each support; higher = more alike.
     answer : int
@@ -49,24 +51,27 @@ def plot_one_shot_task(
     Raises
     ------
     InvalidDataError
-        If lengths differ or `answer` is no position.
+        If lengths differ, there is no support, `answer` is no position, a number is not finite,
+        or an image has another shape.
     """
-    supports, values = np.asarray(support), np.asarray(scores)
-    if len(supports) != len(values) or not 0 <= answer < len(values):
+    supports, values = as_numbers(support, "support"), as_numbers(scores, "scores")
+    n = len(supports) if supports.ndim > 2 else 0
+    whole = isinstance(answer, int | np.integer) and not isinstance(answer, bool)
+    if n == 0 or values.shape != (n,) or not whole or not 0 <= answer < n:
         raise InvalidDataError(
-            f"scores and answer must fit {len(supports)} supports; got {len(values)} scores and "
-            f"answer {answer}."
+            f"scores and answer must fit {n} supports; got {values.size} scores and "
+            f"answer {answer!r}."
         )
     columns = 5
     rows = -(-len(supports) // columns)
     figure = _figure(figsize=(1.25 * (columns + 2.4), 1.45 * rows + 0.3))
     grid = figure.add_gridspec(rows, columns + 2, wspace=0.15, hspace=0.45)
     axes = figure.add_subplot(grid[:, :2])
-    _show(axes, np.asarray(query), "query")
+    _show(axes, as_numbers(query, "query"), "query", "query")
     order = np.argsort(-values, kind="stable")
     for place, k in enumerate(order):
         axes = figure.add_subplot(grid[place // columns, 2 + place % columns])
-        _show(axes, supports[k], f"{values[k]:.3f}")
+        _show(axes, supports[k], f"{values[k]:.3f}", "support")
         if k == answer or place == 0:
             for spine in axes.spines.values():
                 spine.set(color=_RIGHT if k == answer else _WRONG, linewidth=3)
@@ -79,23 +84,43 @@ def plot_history(history: Mapping[str, Sequence[float]], path: PathLike | None =
     Parameters
     ----------
     history : mapping from name to one number an epoch
-        As `siamesekit.training.train` returns it; ``"loss"`` is needed.
+        As `siamesekit.training.train` returns it. Of ``"loss"`` and ``"validation"`` one is
+        needed; NaN (an epoch without a finite loss) leaves a gap.
     path : path-like, optional
         Write the picture there.
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidDataError
+        If there is neither a loss nor a validation score, or one holds no numbers.
     """
+    if not isinstance(history, Mapping):
+        raise InvalidDataError(
+            f"history must be a mapping from names to numbers; got {type(history).__name__}."
+        )
+    curves = {name: _by_epoch(history, name) for name in ("loss", "validation") if name in history}
+    curves = {name: curve for name, curve in curves.items() if len(curve)}
+    if not curves:
+        raise InvalidDataError(
+            f"history must hold 'loss' or 'validation', a number an epoch; got {list(history)}."
+        )
     figure = _figure(figsize=(6.4, 4.0))
     axes = figure.add_subplot()
-    epochs = np.arange(1, len(history["loss"]) + 1)
-    axes.plot(epochs, history["loss"], color=_COLOURS[0], label="training loss")
-    axes.set(xlabel="epoch", ylabel="loss", ylim=(0, None))
+    axes.set(xlabel="epoch")
     axes.spines[["top", "right"]].set_visible(False)
-    if "validation" in history:
-        other = axes.twinx()
-        other.plot(epochs, history["validation"], color=_COLOURS[1], label="validation score")
+    if "loss" in curves:
+        axes.plot(*_points(curves["loss"]), color=_COLOURS[0], label="training loss")
+        axes.set(ylabel="loss")
+        # A loss that goes below zero (a likelihood, say) is drawn as far as it goes.
+        if np.nanmin(curves["loss"], initial=0.0) >= 0:
+            axes.set_ylim(bottom=0)
+    if "validation" in curves:
+        other = axes.twinx() if "loss" in curves else axes
+        other.plot(*_points(curves["validation"]), color=_COLOURS[1], label="validation score")
         other.set(ylabel="validation score")
         other.spines["top"].set_visible(False)
     figure.legend(loc="upper right", bbox_to_anchor=(0.88, 0.9), frameon=False)
@@ -107,43 +132,53 @@ def plot_embeddings(embeddings: ArrayLike, labels: ArrayLike, path: PathLike | N
 
     Parameters
     ----------
-    embeddings : array-like of float, shape (n, d)
+    embeddings : array-like or Tensor of float, shape (n, d)
+        What has one dimension only is drawn on a line.
     labels : array-like, shape (n,)
-        Colours and marks go round from the ninth class on.
+        Named in the legend as they are given. Colours and marks go round from the ninth class on.
     path : path-like, optional
         Write the picture there.
 
     Returns
     -------
     matplotlib.figure.Figure
+
+    Raises
+    ------
+    InvalidDataError
+        If lengths differ, there is no embedding, or one is not finite.
     """
-    vectors, classes = np.asarray(embeddings), np.asarray(labels)
-    if len(vectors) != len(classes):
-        raise InvalidDataError(
-            f"labels must hold one entry an embedding ({len(vectors)}); got {len(classes)}."
-        )
-    pca = PCA(n_components=2)
-    points = pca.fit_transform(vectors)
+    vectors = as_numbers(embeddings, "embeddings")
+    if vectors.ndim != 2 or 0 in vectors.shape:
+        raise InvalidDataError(f"embeddings must have shape (n, d); got {vectors.shape}.")
+    classes = as_labels(labels, len(vectors), "labels", "entry an embedding")
+    codes = label_codes(classes)[0]
+    points, shares = _principal(vectors)
     figure = _figure(figsize=(7.6, 4.6))
     axes = figure.add_subplot()
     marks = "os^Dv"
-    for k, name in enumerate(np.unique(classes)):
-        own = points[classes == name]
+    names = []
+    for k, place in enumerate(np.unique(codes, return_index=True)[1]):
         axes.scatter(
-            *own.T,
+            *points[codes == codes[place]].T,
             s=28,
             color=_COLOURS[k % len(_COLOURS)],
             marker=marks[k // len(_COLOURS) % len(marks)],
             alpha=0.8,
-            label=str(name).capitalize(),
+            label=f"class {k}",
         )
-    first, second = pca.explained_variance_ratio_
+        names.append(str(classes[[place]].tolist()[0]))
     axes.set(
-        xlabel=f"first principal component ({first:.0%} of the variance)",
-        ylabel=f"second ({second:.0%})",
+        xlabel=f"first principal component ({shares[0]:.0%} of the variance)",
+        ylabel=f"second ({shares[1]:.0%})",
     )
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small")
+    legend = axes.legend(
+        loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize="small"
+    )
+    # Set afterwards: a label that begins with "_" would be left out.
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        _as_given(text, name)
     return _finish(figure, path)
 
 
@@ -174,14 +209,23 @@ def plot_search(
     Raises
     ------
     InvalidDataError
-        If lengths differ.
+        If lengths differ, or scores or parameters are no numbers.
     """
-    values, given_up = np.asarray(scores, dtype=float), np.asarray(pruned, dtype=bool)
-    columns = {name: np.asarray(column, dtype=float) for name, column in parameters.items()}
-    for name, column in {"pruned": given_up, **columns}.items():
-        if len(column) != len(values):
+    values = _floats(scores, "scores")
+    given_up = as_array(pruned, "pruned")
+    if given_up.dtype.kind not in "bif" or not bool(np.isin(given_up, (0, 1)).all()):
+        raise InvalidDataError("pruned must hold True and False.")
+    if not isinstance(parameters, Mapping):
+        raise InvalidDataError(
+            f"parameters must be a mapping from names to numbers; got {type(parameters).__name__}."
+        )
+    given_up = given_up.astype(bool)
+    columns = {name: _floats(column, str(name)) for name, column in parameters.items()}
+    for name, column in {"scores": values, "pruned": given_up, **columns}.items():
+        if column.ndim != 1 or len(column) != len(values):
             raise InvalidDataError(
-                f"{name} must hold one entry a trial ({len(values)}); got {len(column)}."
+                f"{name} must hold one entry a trial ({len(values) if values.ndim else 'n'}); "
+                f"got {len(column) if column.ndim == 1 else f'shape {column.shape}'}."
             )
     across = 3
     rows = -(-len(columns) // across)
@@ -197,8 +241,9 @@ def plot_search(
     for place, (name, column) in enumerate(columns.items()):
         axes = figure.add_subplot(grid[1 + place // across, place % across])
         _draw_trials(axes, column, values, given_up)
-        wide = len(column) > 0 and 0 < 30 * column.min() < column.max()
-        axes.set(xlabel=name, xscale="log" if wide else "linear")
+        wide = np.isfinite(column).all() and len(column) and 0 < 30 * column.min() < column.max()
+        axes.set(xscale="log" if wide else "linear")
+        _as_given(axes.xaxis.label, str(name))
         if place % across == 0:
             axes.set_ylabel("score")
     return _finish(figure, path)
@@ -215,10 +260,62 @@ def _figure(figsize: tuple[float, float]) -> Any:
     return Figure(figsize=figsize, layout="constrained")
 
 
-def _show(axes: Any, image: np.ndarray, title: str) -> None:
+def _show(axes: Any, image: np.ndarray, title: str, name: str) -> None:
+    shape = image.shape
+    if image.ndim == 3 and len(image) == 1:
+        image = image[0]
+    elif image.ndim == 3 and len(image) == 3:
+        # Bytes are colours of 0 to 255, other numbers of 0 to 1.
+        image = np.moveaxis(image, 0, 2) / (255 if image.max() > 1 else 1)
+    elif image.ndim != 2 or 0 in shape:
+        raise InvalidDataError(f"{name} must be an image (h, w) or (c, h, w); got shape {shape}.")
     axes.imshow(image, cmap="gray_r")
     axes.set_title(title, fontsize=10)
     axes.set(xticks=[], yticks=[])
+
+
+def _as_given(text: Any, words: str) -> None:
+    """Write words as they are: a dollar begins no formula."""
+    text.set_text(words)
+    text.set_parse_math(False)
+
+
+def _floats(values: ArrayLike, name: str) -> np.ndarray:
+    """Return real numbers as floats; NaN may stand among them."""
+    array = as_array(values, name)
+    if array.dtype == object:
+        array = np.array([np.nan if value is None else value for value in array.ravel().tolist()])
+    if array.dtype.kind not in "biuf":
+        raise InvalidDataError(f"{name} must hold numbers; got values of type {array.dtype}.")
+    return array.astype(np.float64)
+
+
+def _by_epoch(history: Mapping[str, Sequence[float]], name: str) -> np.ndarray:
+    curve = _floats(history[name], f"history[{name!r}]")
+    if curve.ndim != 1:
+        raise InvalidDataError(
+            f"history[{name!r}] must hold a number an epoch; got shape {curve.shape}."
+        )
+    return np.where(np.isfinite(curve), curve, np.nan)
+
+
+def _points(curve: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.arange(1, len(curve) + 1), curve
+
+
+def _principal(vectors: np.ndarray) -> tuple[np.ndarray, list[float]]:
+    """Return the first two principal components, (n, 2), and their shares of the variance."""
+    # In units of the largest: squares of very large numbers are no floats.
+    centred = vectors / (np.abs(vectors).max() or 1.0)
+    centred = centred - centred.mean(0)
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    points = np.zeros((len(vectors), 2))
+    found = min(2, len(lengths))
+    points[:, :found] = left[:, :found] * lengths[:found]
+    variance = np.zeros(2)
+    variance[:found] = lengths[:found] ** 2
+    total = float((lengths**2).sum())
+    return points, (variance / total if total > 0 else variance).tolist()
 
 
 def _draw_trials(axes: Any, x: np.ndarray, scores: np.ndarray, pruned: np.ndarray) -> None:
@@ -231,5 +328,5 @@ def _draw_trials(axes: Any, x: np.ndarray, scores: np.ndarray, pruned: np.ndarra
 
 def _finish(figure: Any, path: PathLike | None) -> Any:
     if path is not None:
-        figure.savefig(path, dpi=120)
+        figure.savefig(check_path("path", path), dpi=120)
     return figure
