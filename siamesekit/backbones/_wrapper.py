@@ -57,6 +57,7 @@ class Wrapper(Backbone):
     def build_inner(self, input_shape: Shape) -> nn.Module:
         """Return a new network of the kind that was given, built for `input_shape`."""
         inner: nn.Module = registry.make("backbones", self.__dict__["backbone"])
+        self.channels_last = getattr(inner, "channels_last", False) is True
         return inner.build(input_shape) if isinstance(inner, Backbone) else inner
 
     def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:

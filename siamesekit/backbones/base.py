@@ -25,6 +25,9 @@ class Backbone(Part, nn.Module, ABC):
     class adds parameters by name and the building.
     """
 
+    channels_last: bool = False
+    """Whether images and weights are to lie in memory with channels last (faster convolutions)."""
+
     network: nn.Module | None
 
     def __init__(self) -> None:

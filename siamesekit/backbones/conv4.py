@@ -38,6 +38,8 @@ class Conv4(Backbone):
        NeurIPS 2017.
     """
 
+    channels_last = True
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         check_integer("width", width, low=1)

@@ -59,6 +59,8 @@ class KochNet(Backbone):
     .. [2] K. He et al., "Delving deep into rectifiers", ICCV 2015, eq. 10.
     """
 
+    channels_last = True
+
     def __init__(
         self,
         filters: tuple[int, ...] = (64, 128, 128, 256),

@@ -43,6 +43,8 @@ class ResidualNet(Backbone):
     .. [1] K. He et al., "Deep residual learning for image recognition", CVPR 2016, Fig. 2.
     """
 
+    channels_last = True
+
     def __init__(self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1) -> None:
         super().__init__()
         check_integers("widths", widths, low=1)

@@ -10,7 +10,7 @@ from siamesekit._checks import check_number
 from siamesekit._random import drawing_from, seed_from
 from siamesekit._types import IntArray, Shape
 from siamesekit.backbones import Backbone
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, SiamesekitError
 from siamesekit.estimators._calibration import few_classes
 from siamesekit.estimators._parts import (
     make_augment,
@@ -32,6 +32,7 @@ from siamesekit.training import (
     resolve_precision,
     train,
 )
+from siamesekit.training.embedding import embed_batch, memory_format
 from siamesekit.training.loop import Validate
 
 __all__ = ["Fitting", "make_line"]
@@ -177,28 +178,27 @@ def make_line(
     loss = make_loss(estimator.loss).build(dim, n_classes)
     precision = resolve_precision(estimator.precision, device, shape)
     line = TrainingLine(network, head, loss, make_miner(estimator.miner), precision).to(device)
-    if len(shape) == 3:
-        line.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    line.backbone.to(memory_format=memory_format(network))  # type: ignore[call-overload]
     return line
 
 
 def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.device) -> int:
-    with torch.inference_mode():
-        backbone.eval()
-        try:
-            embedding = backbone(torch.zeros(2, *shape, device=device))
-        except (RuntimeError, ValueError) as error:
-            raise InvalidDataError(
-                f"backbone {type(backbone).__name__} cannot take items of shape {shape}: {error}"
-            ) from error
-        finally:
-            backbone.train()
-    if embedding.ndim != 2 or len(embedding) != 2:
+    """Return the length of the embeddings, from a trial pass of two items."""
+    was_training = backbone.training
+    backbone.eval()
+    try:
+        # Not inference_mode: modules cache tensors in their first pass, and train with them.
+        with torch.no_grad():
+            embeddings = embed_batch(backbone, torch.zeros(2, *shape, device=device), torch.float32)
+    except SiamesekitError:
+        raise
+    except Exception as error:
         raise InvalidDataError(
-            f"backbone {type(backbone).__name__} must return embeddings of shape (b, d); "
-            f"for a batch of 2 it returned {tuple(embedding.shape)}."
-        )
-    return int(embedding.shape[1])
+            f"backbone {type(backbone).__name__} cannot take items of shape {shape}: {error}"
+        ) from error
+    finally:
+        backbone.train(was_training)
+    return int(embeddings.shape[1])
 
 
 def _items_to_finish_on(codes: IntArray, seed: int) -> Tensor:

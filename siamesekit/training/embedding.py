@@ -4,9 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit.training.device import autocast
-from siamesekit.training.items import as_float
+from siamesekit.training.items import own_float
+from siamesekit.training.outputs import embeddings_in
 
-__all__ = ["embed_batch", "embed_items"]
+__all__ = ["embed_batch", "embed_items", "memory_format"]
+
+_PLAIN = torch.contiguous_format
 
 _BATCH = 256
 # Numbers in a batch on a processor, at most: what large images become in the first layers would
@@ -20,18 +23,32 @@ def embed_batch(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tenso
     Parameters
     ----------
     backbone : nn.Module
+        What it may return: see `siamesekit.training.outputs`. Images come to it with channels
+        last in memory where it says ``channels_last = True``, and else as ``view`` expects them.
     x : Tensor of float, shape (b, c, h, w) or (b, f)
+        The backbone may work in place on it.
     precision : torch.dtype
         Type in which the backbone computes.
+
+    Raises
+    ------
+    InvalidDataError
+        If what the backbone returns is no batch of embeddings.
     """
-    if x.ndim == 4:
-        x = x.contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=memory_format(backbone) if x.ndim == 4 else _PLAIN)
     with autocast(x.device, precision):
-        embeddings: Tensor = backbone(x)
-    return embeddings.float()
+        output = backbone(x)
+    return embeddings_in(output, backbone, len(x))
 
 
-@torch.inference_mode()
+def memory_format(backbone: nn.Module) -> torch.memory_format:
+    """Return the order in memory in which a backbone wants images and its own weights."""
+    wants = getattr(backbone, "channels_last", False) is True
+    return torch.channels_last if wants else _PLAIN
+
+
+# Not inference_mode: what a module caches in its first pass must serve in training too.
+@torch.no_grad()
 def embed_items(
     backbone: nn.Module, items: Tensor, device: torch.device, precision: torch.dtype
 ) -> Tensor:
@@ -53,7 +70,7 @@ def embed_items(
     backbone.eval()
     try:
         batches = [
-            embed_batch(backbone, as_float(block.to(device)), precision)
+            embed_batch(backbone, own_float(block, device), precision)
             for block in torch.split(items, _batch_size(items, device))
         ]
     finally:

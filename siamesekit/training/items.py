@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-__all__ = ["Augment", "as_float", "draw_batch"]
+__all__ = ["Augment", "as_float", "draw_batch", "own_float"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a float batch and a generator on the same device; returns the changed batch."""
@@ -16,6 +16,13 @@ def as_float(items: Tensor) -> Tensor:
     if items.dtype == torch.uint8:
         return items.float().div_(255)
     return items.float()
+
+
+def own_float(items: Tensor, device: torch.device) -> Tensor:
+    """Return items as float32 on `device`, in memory that no one else reads."""
+    floats = as_float(items.to(device))
+    # A network may work in place (``nn.ReLU(inplace=True)`` first), and `items` are the caller's.
+    return floats.clone() if floats.data_ptr() == items.data_ptr() else floats
 
 
 def draw_batch(

@@ -1,7 +1,7 @@
 """The training line: embed, compare, choose, charge."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -77,6 +77,22 @@ class TrainingLine(nn.Module):
         self.loss = loss
         self.miner = miner
         self.precision = precision
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of all parts; what is frozen keeps its statistics.
+
+        A normalisation layer none of whose weights is trained stays in ``eval()`` mode, and so
+        does one without weights in a backbone that is frozen as a whole.
+        """
+        super().train(mode)
+        trained = [p.requires_grad for p in self.backbone.parameters()]
+        frozen_backbone = bool(trained) and not any(trained)
+        for layer in self.backbone.modules() if mode else ():
+            if isinstance(layer, nn.modules.batchnorm._NormBase):
+                own = [p.requires_grad for p in layer.parameters()]
+                if not any(own) if own else frozen_backbone:
+                    layer.eval()
+        return self
 
     def embed(self, x: Tensor) -> Tensor:
         """Return embeddings in float32, shape (b, d), of a float batch (b, …)."""
