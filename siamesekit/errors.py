@@ -16,10 +16,13 @@
     │   ├── DatasetNotFoundError (FileNotFoundError)
     │   └── CorruptDatasetError (ValueError)
     ├── RunMismatchError (ValueError)           a folder of results is of another run
+    ├── TrainingDivergedError (RuntimeError)    training gives no finite numbers any more
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
+        └── CheckpointMismatchError             a checkpoint is of another run
 """
 
 __all__ = [
+    "CheckpointMismatchError",
     "CorruptDatasetError",
     "DatasetError",
     "DatasetNotFoundError",
@@ -34,6 +37,7 @@ __all__ = [
     "RunMismatchError",
     "SavedModelError",
     "SiamesekitError",
+    "TrainingDivergedError",
     "UnknownPartError",
 ]
 
@@ -96,3 +100,11 @@ class SavedModelError(SiamesekitError, ValueError):
 
 class RunMismatchError(SiamesekitError, ValueError):
     """A folder of results is of another run than the one that is asked for."""
+
+
+class CheckpointMismatchError(SavedModelError):
+    """A checkpoint is of another run; the message says what differs."""
+
+
+class TrainingDivergedError(SiamesekitError, RuntimeError):
+    """Training gives no finite numbers any more; the message says when, and what to try."""

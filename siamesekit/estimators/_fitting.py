@@ -33,6 +33,7 @@ from siamesekit.training import (
     train,
 )
 from siamesekit.training.embedding import embed_batch, memory_format
+from siamesekit.training.health import check_outcome
 from siamesekit.training.loop import Validate
 
 __all__ = ["Fitting", "make_line"]
@@ -43,6 +44,8 @@ _BATCH = 128
 _VALIDATION_EPISODES = 200
 # Items, at most, that a backbone is finished on.
 _FINISHING = 40_000
+# Items, at most, whose embeddings are looked at once training is over.
+_LOOKED_AT = 1024
 
 
 class Fitting:
@@ -116,9 +119,30 @@ class Fitting:
             callbacks=self.estimator.callbacks,
             checkpoint=checkpoint,
             seed=self.seed,
+            # Parts given with weights start from them; two such runs are not the same.
+            facts=None if checkpoint is None else {"weights": self.line.state_dict()},
         )
+        self._check_outcome(history)
         self._finish()
         return history
+
+    def _check_outcome(self, history: History) -> None:
+        """Look at embeddings of training items as they will be used, in ``eval()`` mode.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If none of them is finite.
+
+        Warns
+        -----
+        TrainingHealthWarning
+            If they lie much closer together than in training.
+        """
+        some = np.random.default_rng(self.seed).permutation(len(self.items))[:_LOOKED_AT]
+        items = self.items[torch.from_numpy(some).to(self.items.device)]
+        embeddings = embed_items(self.line.backbone, items, self.device, self.line.precision)
+        check_outcome(embeddings, history, type(self.line.backbone).__name__)
 
     def _finish(self) -> None:
         """Let the backbone fit to the trained classes what is not trained."""

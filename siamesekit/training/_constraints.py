@@ -8,7 +8,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("constant", "cosine", "one-cycle")
 
 PLAN: dict[str, Check] = {
-    "max_epochs": integer(1),
+    "max_epochs": integer(0),
     "learning_rate": number(0.0, open_low=True),
     "weight_decay": number(0.0),
     "optimizer": or_callable(choice(OPTIMIZERS), "(line) -> optimizer"),

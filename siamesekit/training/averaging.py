@@ -3,12 +3,13 @@
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["averaged", "weight_average"]
+__all__ = ["averaged", "final_weights", "weight_average"]
 
 
 def weight_average(module: nn.Module, decay: float) -> AveragedModel:
@@ -40,6 +41,20 @@ def weight_average(module: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(module, multi_avg_fn=take_in, use_buffers=True)  # type: ignore[arg-type]
 
 
+def final_weights(module: nn.Module, average: AveragedModel | None) -> dict[str, Any]:
+    """Return the averaged state of `module`, or its own where there is no average.
+
+    Only tensors are averaged; extra state (``get_extra_state``) is the module's own.
+    """
+    own: dict[str, Any] = module.state_dict()
+    if average is None:
+        return own
+    means = average.module.state_dict()
+    return {
+        name: means[name] if isinstance(value, Tensor) else value for name, value in own.items()
+    }
+
+
 @contextmanager
 def averaged(module: nn.Module, average: AveragedModel | None) -> Iterator[None]:
     """Put the averaged weights into `module` for a while; do nothing where there are none."""
@@ -47,7 +62,7 @@ def averaged(module: nn.Module, average: AveragedModel | None) -> Iterator[None]
         yield
         return
     own = copy.deepcopy(module.state_dict())
-    module.load_state_dict(average.module.state_dict())
+    module.load_state_dict(final_weights(module, average))
     try:
         yield
     finally:

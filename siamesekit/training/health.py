@@ -9,11 +9,15 @@ from torch import Tensor
 
 from siamesekit._triplets import AnchorRows, Classes, row_blocks
 from siamesekit._types import Pairs, Triplets
+from siamesekit.errors import TrainingDivergedError
+from siamesekit.training.history import History
 from siamesekit.training.line import Charge
 
-__all__ = ["HealthMonitor", "TrainingHealthWarning", "batch_health"]
+__all__ = ["TRY_FINITE", "HealthMonitor", "TrainingHealthWarning", "batch_health", "check_outcome"]
 
 _COLLAPSED_SPREAD = 1e-3
+# A spread outside training below this share of that in training.
+_SHRUNK = 0.3
 _MARGIN_BAND = 0.02
 _PATIENCE = 3
 
@@ -21,6 +25,9 @@ _TRY = (
     "Try a lower learning rate, normalised embeddings (head='cosine'), an easier miner "
     "('semihard' in place of 'hard', or none), more classes a batch, or a smaller margin."
 )
+
+
+TRY_FINITE = "Try a lower learning rate or precision='float32', and look for extreme values in X."
 
 
 class TrainingHealthWarning(UserWarning):
@@ -53,12 +60,10 @@ def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
         same = charge.labels[:, None] == charge.labels[None, :]
         different = ~same
         same = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
-    centred = charge.embeddings - charge.embeddings.mean(0)
-    size = charge.embeddings.square().mean().sqrt()
     return {
         "distance_same": distances[same].mean(),
         "distance_different": distances[different].mean(),
-        "spread": centred.square().mean().sqrt() / size.clamp_min(1e-12),
+        "spread": _spread(charge.embeddings),
         "active": _active_share(distances, charge, margin),
     }
 
@@ -81,7 +86,7 @@ def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Te
 
 @dataclass
 class HealthMonitor:
-    """Warns once of each ailment: a loss that is not finite, collapse, a loss at the margin.
+    """Warns once of each ailment: a step that is not finite, collapse, a loss at the margin.
 
     Parameters
     ----------
@@ -93,16 +98,20 @@ class HealthMonitor:
     _sick_epochs: dict[str, int] = field(default_factory=dict)
     _warned: set[str] = field(default_factory=set)
 
-    def check_loss(self, loss: float) -> bool:
-        """Return whether `loss` is finite; warn the first time it is not."""
-        if math.isfinite(loss):
-            return True
+    def skipped_step(self, what: str, loss: float) -> None:
+        """Warn, the first time, of a step that was skipped.
+
+        Parameters
+        ----------
+        what : str
+            What was not finite in it.
+        loss : float
+        """
         self._warn(
-            "loss",
-            f"the loss of a batch is {loss}; the step is skipped. Try a lower learning rate or "
-            "precision='float32', and look for extreme values in X.",
+            "skipped",
+            f"{what} of a batch are not finite (its loss is {loss}); the step is skipped, as are "
+            f"others like it: history['skipped'] counts them. {TRY_FINITE}",
         )
-        return False
 
     def check_epoch(self, loss: float, health: dict[str, float]) -> None:
         """Warn where an epoch's mean numbers have said for three epochs that training collapsed.
@@ -141,3 +150,48 @@ class HealthMonitor:
         if ailment not in self._warned:
             self._warned.add(ailment)
             warnings.warn(message, TrainingHealthWarning, stacklevel=3)
+
+
+def check_outcome(embeddings: Tensor, history: History, backbone: str) -> None:
+    """Say so where what training made is of no use.
+
+    Parameters
+    ----------
+    embeddings : Tensor of float32, shape (n, d)
+        Of training items, in ``eval()`` mode.
+    history : History
+    backbone : str
+        Its name.
+
+    Raises
+    ------
+    TrainingDivergedError
+        If no embedding is finite.
+
+    Warns
+    -----
+    TrainingHealthWarning
+        If the embeddings lie much closer together than in the last epoch of training.
+    """
+    finite = embeddings.isfinite().all(1)
+    if not bool(finite.any()):
+        raise TrainingDivergedError(
+            f"training left backbone {backbone} without use: its embeddings of the training items "
+            f"are not finite in eval() mode. {TRY_FINITE}"
+        )
+    spread = float(_spread(embeddings[finite]))
+    trained = next((s for s in reversed(history.get("spread", [])) if math.isfinite(s)), 0.0)
+    if spread < _SHRUNK * trained:
+        warnings.warn(
+            f"the embeddings of backbone {backbone} lie much closer together in eval() mode "
+            f"(spread {spread:.1e}) than in training ({trained:.1e}): outliers have moved the "
+            "statistics of its normalisation. Look for extreme values in X.",
+            TrainingHealthWarning,
+            stacklevel=4,
+        )
+
+
+def _spread(embeddings: Tensor) -> Tensor:
+    """Return the standard deviation about the mean, divided by the root mean square."""
+    size = embeddings.square().mean().sqrt()
+    return (embeddings - embeddings.mean(0)).square().mean().sqrt() / size.clamp_min(1e-12)

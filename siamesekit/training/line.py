@@ -1,5 +1,6 @@
 """The training line: embed, compare, choose, charge."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -107,6 +108,17 @@ class TrainingLine(nn.Module):
         labels : Tensor of int64, shape (b,)
         """
         embeddings = self.embed(x)
+        try:
+            return self._charge(embeddings, labels)
+        except Exception:
+            # Foreign losses and miners stumble over what is not finite, each in its own way.
+            if bool(embeddings.isfinite().all()):
+                raise
+            return Charge(
+                embeddings.sum() * math.nan, embeddings.detach(), embeddings.detach(), labels, None
+            )
+
+    def _charge(self, embeddings: Tensor, labels: Tensor) -> Charge:
         on_embeddings = self.loss.takes == "embeddings"
         # Scores that only feed the miner and the history need no graph.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not on_embeddings):

@@ -1,0 +1,51 @@
+"""How long and how to train."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from siamesekit._checks import check_all
+from siamesekit.training._constraints import PLAN
+from siamesekit.training.history import History
+from siamesekit.training.line import TrainingLine
+from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
+
+__all__ = ["Callback", "Plan", "Validate"]
+
+Validate = Callable[[TrainingLine], float]
+"""Gets the line in ``eval()`` mode; returns a score, higher = better."""
+
+Callback = Callable[[TrainingLine, History], None]
+"""Called after every epoch, with the line and all numbers so far."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how to train.
+
+    Parameters
+    ----------
+    max_epochs : int
+        0 trains nothing: the line is used as it is.
+    learning_rate, weight_decay : float
+    optimizer, schedule : str or callable
+        See `make_optimizer` and `make_schedule`.
+    averaging : float or None
+        Decay a step of an exponential moving average of the weights, in (0, 1); the averaged
+        weights are those validated and returned. None returns the last ones.
+    patience : int or None
+        Stop after so many epochs in a row without a better validation score.
+    verbose : bool
+        Show a progress bar.
+    """
+
+    max_epochs: int = 20
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    optimizer: OptimizerSpec = "adam"
+    schedule: ScheduleSpec = "cosine"
+    averaging: float | None = None
+    patience: int | None = None
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        check_all(PLAN, vars(self))

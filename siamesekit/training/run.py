@@ -1,0 +1,337 @@
+"""The state of one training run, epoch by epoch and step by step."""
+
+import copy
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
+from siamesekit.samplers import Sampler
+from siamesekit.training.averaging import averaged, final_weights, weight_average
+from siamesekit.training.drawing import drawing_of
+from siamesekit.training.embedding import embed_items
+from siamesekit.training.health import TRY_FINITE, HealthMonitor, batch_health
+from siamesekit.training.history import EpochMeans, History
+from siamesekit.training.items import Augment, draw_batch
+from siamesekit.training.line import Charge, TrainingLine
+from siamesekit.training.optimisation import check_moments, make_optimizer, make_schedule
+from siamesekit.training.plan import Plan, Validate
+from siamesekit.training.rewind import Rewind, all_finite
+
+__all__ = ["Run"]
+
+# Steps in a row that are not finite: so many end training, …
+_TOO_MANY = 50
+# … and so do so many that fill the whole of an epoch.
+_MANY = 5
+
+
+@dataclass
+class Run:
+    """State of one call of `train`."""
+
+    line: TrainingLine
+    items: Tensor
+    labels: Tensor
+    sampler: Sampler
+    plan: Plan
+    augment: Augment | None
+    seed: int
+    history: History = field(default_factory=History)
+    steps: int = 0
+    best_score: float = -math.inf
+    best_epoch: int = 0
+    better_epoch: int = 0
+    best_weights: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.device = next(
+            (p.device for p in self.line.parameters()), torch.device(self.items.device)
+        )
+        self.labels = self.labels.to(self.device)
+        plan, steps = self.plan, max(1, self.plan.max_epochs * len(self.sampler))
+        self.weights = [p for p in self.line.parameters() if p.requires_grad]
+        if self.weights:
+            self.optimizer = make_optimizer(
+                plan.optimizer, self.line, plan.learning_rate, plan.weight_decay
+            )
+            self.schedule = make_schedule(plan.schedule, self.optimizer, steps)
+        self.average = None if plan.averaging is None else weight_average(self.line, plan.averaging)
+        self.monitor = HealthMonitor(_margin_of(self.line))
+        self.bad_in_a_row = 0
+        self._epochs_begun = 0
+        # What is known to have given finite numbers: a batch, and the weights before its step.
+        self.good_index: Tensor | None = None
+        self.good_weights: dict[str, Any] | None = None
+
+    def check_validation(self, validate: Validate | None) -> None:
+        """Raise `InvalidParameterError` if the schedule follows a score that nothing gives."""
+        plateau = self.weights and isinstance(self.schedule, ReduceLROnPlateau)
+        if plateau and self.schedule.mode == "max" and validate is None:  # type: ignore[attr-defined]
+            raise InvalidParameterError(
+                "schedule ReduceLROnPlateau(mode='max') follows the validation score; got "
+                "validation=None. Give mode='min' to follow the loss."
+            )
+
+    def is_over(self) -> bool:
+        """Return whether there is no epoch to come."""
+        done = self.history.epochs >= self.plan.max_epochs
+        return done or not self.weights or self.out_of_patience()
+
+    def epoch(self, validate: Validate | None) -> dict[str, float]:
+        """Train one epoch, validate, and return its numbers."""
+        number = self.history.epochs
+        self._epochs_begun = number + 1
+        start = time.perf_counter()
+        # Each epoch has its own streams, so that a resumed run draws what an unbroken one would.
+        stream = (self.seed * 1_000_003 + number) % 2**32
+        generator = torch.Generator(self.device).manual_seed(stream)
+        # Augmentations and layers draw apart, so that one without the other changes nothing there.
+        layers = torch.Generator(self.device).manual_seed(stream)
+        means, skipped = EpochMeans(), 0
+        self.sampler.set_epoch(number)
+        self.line.train()
+        renewed = False
+        with drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment):
+            for index in self.sampler:
+                if self._step(index, generator, means, keep=not renewed):
+                    renewed = True
+                else:
+                    skipped += 1
+                    if self.bad_in_a_row >= _TOO_MANY:
+                        self._diverged()
+        whole_epoch = not renewed and self.bad_in_a_row >= _MANY
+        if whole_epoch or not bool(all_finite(self.weights)):
+            self._diverged()
+        numbers = means.read()
+        if numbers:
+            self.monitor.check_epoch(numbers["loss"], numbers)
+        numbers["skipped"] = skipped
+        numbers["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        if validate is not None:
+            numbers["validation"] = self._validate(validate)
+        self._step_on_plateau(numbers)
+        numbers["seconds"] = time.perf_counter() - start
+        self.history.append_epoch(numbers)
+        if validate is not None:
+            self._keep_best(numbers["validation"])
+        return numbers
+
+    def _step(
+        self, index: Tensor, generator: torch.Generator, means: EpochMeans, keep: bool
+    ) -> bool:
+        """Take one step; return False where it was not finite, and so changed nothing."""
+        flat = index.flatten()
+        batch = draw_batch(self.items, flat, self.augment, generator, self.device)
+        labels = self.labels[flat.to(self.device)]
+        forward = self.line.forward_pairs if index.ndim == 2 else self.line.forward
+        rewind = Rewind(self.line)
+        charge: Charge = forward(batch, labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        if charge.loss.requires_grad:
+            charge.loss.backward()  # type: ignore[no-untyped-call]
+        if not self._is_finite(charge, rewind):
+            rewind.undo()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.bad_in_a_row += 1
+            return False
+        self.bad_in_a_row = 0
+        if keep:
+            self.good_index, self.good_weights = flat, copy.deepcopy(self.line.state_dict())
+        self.optimizer.step()
+        means.add({"loss": charge.loss, **batch_health(charge, self.monitor.margin)})
+        self.steps += 1
+        if not isinstance(self.schedule, ReduceLROnPlateau):
+            self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.line)
+        return True
+
+    def _is_finite(self, charge: Charge, rewind: Rewind) -> bool:
+        """Return whether all that a step computed is finite, at the price of one transfer."""
+        found = {
+            "the embeddings": all_finite([charge.embeddings]),
+            "the loss": charge.loss.detach().isfinite().all(),
+            "the gradients": all_finite([p.grad for p in self.weights if p.grad is not None]),
+            "the statistics": rewind.buffers_stay_finite(),
+        }
+        flags = [flag.to(self.device, torch.float32, non_blocking=True) for flag in found.values()]
+        loss, *finite = torch.stack([charge.loss.detach().float().mean(), *flags]).tolist()
+        sick = [name for name, is_finite in zip(found, finite, strict=True) if not is_finite]
+        if sick:
+            self.monitor.skipped_step(" and ".join(sick), loss)
+        return not sick
+
+    def _diverged(self) -> None:
+        """Leave weights that gave finite numbers in the line, and raise."""
+        ails = f"{self.bad_in_a_row} steps in a row" if self.bad_in_a_row else "the weights"
+        if self.best_weights is not None:
+            self.line.load_state_dict(self.best_weights)
+        elif not self._still_works() and self.good_weights is not None:
+            own = copy.deepcopy(self.line.state_dict())
+            self.line.load_state_dict(self.good_weights)
+            # A fault of the data or of the network itself: then the latest weights are as good.
+            if not self._still_works() and bool(all_finite(self.weights)):
+                self.line.load_state_dict(own)
+        self.line.eval()
+        raise TrainingDivergedError(
+            f"training diverged in epoch {self._epochs_begun}: {ails} are not finite. "
+            f"The last good weights are kept in the line. {TRY_FINITE}"
+        )
+
+    def _still_works(self) -> bool:
+        """Return whether the weights are finite and embed a batch that was fine before."""
+        if self.good_index is None or not bool(all_finite(list(self.line.parameters()))):
+            return False
+        some = self.items[self.good_index.to(self.items.device)]
+        embedded = embed_items(self.line.backbone, some, self.device, self.line.precision)
+        return bool(all_finite([embedded]))
+
+    def _validate(self, validate: Validate) -> float:
+        self.line.eval()
+        with averaged(self.line, self.average):
+            try:
+                score = validate(self.line)
+            except InvalidDataError as error:
+                if self.average is not None or self._still_works():
+                    raise
+                self.line.eval()
+                raise TrainingDivergedError(
+                    f"training diverged in epoch {self._epochs_begun}: embeddings in eval() "
+                    f"mode are not finite. {TRY_FINITE}"
+                ) from error
+        try:
+            return float(score)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InvalidParameterError(
+                f"validation must return a number (higher = better); got {score!r}."
+            ) from error
+
+    def _step_on_plateau(self, numbers: dict[str, float]) -> None:
+        if not isinstance(self.schedule, ReduceLROnPlateau):
+            return
+        value = numbers.get("loss" if self.schedule.mode == "min" else "validation", math.nan)
+        if math.isfinite(value):
+            self.schedule.step(value)
+
+    def _keep_best(self, score: float) -> None:
+        # Of equals the later weights are kept; but they are no reason to be patient.
+        if score > self.best_score:
+            self.better_epoch = self.history.epochs
+        if score >= self.best_score:
+            self.best_score, self.best_epoch = score, self.history.epochs
+            self.best_weights = copy.deepcopy(final_weights(self.line, self.average))
+
+    def out_of_patience(self) -> bool:
+        """Return whether validation has not become better for ``plan.patience`` epochs."""
+        patience = self.plan.patience
+        return patience is not None and self.history.epochs - self.better_epoch >= patience
+
+    def finish(self) -> None:
+        """Leave the best weights, or the averaged ones, in the line, in ``eval()`` mode.
+
+        Raises
+        ------
+        TrainingDivergedError
+            If no step of the whole run was finite.
+        """
+        if self.bad_in_a_row and not self.steps:
+            self._diverged()
+        own = final_weights(self.line, self.average)
+        self.line.load_state_dict(own if self.best_weights is None else self.best_weights)
+        self.line.eval()
+
+    # -- checkpoints ---------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds."""
+        return {
+            "steps": self.steps,
+            "line": self.line.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self._plateau(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "history": dict(self.history),
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "better_epoch": self.better_epoch,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned; if that cannot be, raise and change nothing.
+
+        A plan of more epochs than the one before takes at each step the learning rate that a run
+        of its own length has there.
+        """
+        _check_like(state["line"], self.line.state_dict(), "line")
+        if state["best_weights"] is not None:
+            _check_like(state["best_weights"], self.line.state_dict(), "best weights")
+        if self.average is not None:
+            _check_like(state["average"], self.average.state_dict(), "average")
+        check_moments(self.optimizer, state["optimizer"])
+        self._load_optimizer(state)
+        self.line.load_state_dict(state["line"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.history = History(state["history"])
+        self.steps = int(state["steps"])
+        self.best_score = float(state["best_score"])
+        self.best_epoch, self.better_epoch = int(state["best_epoch"]), int(state["better_epoch"])
+        self.best_weights = state["best_weights"]
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        # The schedule is run again rather than read, so that it may be of any length. That sets
+        # what it rules over, in each group of weights; all else there is as it was.
+        groups = self.optimizer.param_groups
+        before = [dict(group) for group in groups]
+        plateau = isinstance(self.schedule, ReduceLROnPlateau)
+        if not plateau:
+            self.optimizer._opt_called = True  # type: ignore[attr-defined]
+            for _ in range(int(state["steps"])):
+                self.schedule.step()
+        scheduled = [
+            {k: v for k, v in group.items() if k != "params" and v != old.get(k)}
+            for group, old in zip(groups, before, strict=True)
+        ]
+        rate_names = ("lr", "initial_lr", "max_lr", "min_lr")
+        kept = [{k: group[k] for k in rate_names if k in group} for group in groups]
+        self.optimizer.load_state_dict(state["optimizer"])
+        if plateau:
+            self.schedule.load_state_dict(state["plateau"])
+            return
+        for group, by_schedule, rates in zip(
+            self.optimizer.param_groups, scheduled, kept, strict=True
+        ):
+            group.update(by_schedule)
+            group.update(rates)
+
+    def _plateau(self) -> dict[str, Any] | None:
+        return self.schedule.state_dict() if isinstance(self.schedule, ReduceLROnPlateau) else None
+
+
+def _check_like(state: dict[str, Any], own: dict[str, Any], what: str) -> None:
+    """Raise `ValueError` unless two states have tensors of the same names, shapes and types."""
+    if set(state) != set(own):
+        names = ", ".join(sorted(set(state) ^ set(own))[:3])
+        raise ValueError(f"its {what} has other names ({names})")
+    for name, value in own.items():
+        if not isinstance(value, Tensor):
+            continue
+        other = state[name]
+        if not isinstance(other, Tensor) or (other.shape, other.dtype) != (
+            value.shape,
+            value.dtype,
+        ):
+            raise ValueError(f"its {what} has another {name}")
+
+
+def _margin_of(line: TrainingLine) -> float | None:
+    margin = getattr(line.loss, "margin", None)
+    on_distances = line.loss.takes == "scores" and line.head.gives == "distance"
+    return float(margin) if on_distances and isinstance(margin, int | float) else None
