@@ -17,7 +17,7 @@ __all__ = ["TRY_FINITE", "HealthMonitor", "TrainingHealthWarning", "batch_health
 
 _COLLAPSED_SPREAD = 1e-3
 # A spread outside training below this share of that in training.
-_SHRUNK = 0.3
+_SHRUNK = 0.05
 _MARGIN_BAND = 0.02
 _PATIENCE = 3
 

@@ -394,7 +394,7 @@ def test_bad_data_is_named(X: np.ndarray, y: object, message: str) -> None:
         ({"aggregate": "sum"}, InvalidParameterError, "aggregate"),
         ({"device": "tpu9"}, InvalidParameterError, "device"),
         ({"precision": "half"}, InvalidParameterError, "precision"),
-        ({"max_epochs": 0}, InvalidParameterError, "max_epochs"),
+        ({"max_epochs": -1}, InvalidParameterError, "max_epochs"),
         ({"learning_rate": -1}, InvalidParameterError, "learning_rate"),
         ({"validation": 1.5}, InvalidParameterError, "validation"),
         ({"validation": 0.9}, InvalidDataError, "too few"),
