@@ -13,15 +13,13 @@ convolutions. Then the time of random episodes against how many there are: embed
 """
 
 import argparse
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from _peer_network import with_torch_convolutions
 from _table import Row, show, write_json
+from _timing import best_times
 from torch import Tensor
 
 from siamesekit.backbones import KochNet
@@ -55,11 +53,11 @@ def main() -> None:
         theirs = score_by_trial(plain, head, some)
         for a, b in zip(ours(torch.float32), theirs, strict=False):
             torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-3)
-        peer = best_time(lambda: score_by_trial(plain, head, some), 1) * n_runs / len(some)
+        peer = best_times([lambda: score_by_trial(plain, head, some)], 1)[0] * n_runs / len(some)
     rows = []
     for precision in dict.fromkeys((resolve_precision("auto", device, SHAPE), torch.float32)):
         name = f"one-shot trials, {str(precision).removeprefix('torch.')}"
-        seconds = best_time(partial(ours, precision), options.repeats)
+        (seconds,) = best_times([partial(ours, precision)], options.repeats)
         rows.append(Row(name, n_runs * WAY, "s", seconds, peer))
     rows += episode_rows(generator, options)
     print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
@@ -146,21 +144,8 @@ def episode_rows(generator: torch.Generator, options: argparse.Namespace) -> lis
                 random_state=options.seed,
             )
 
-        rows.append(Row("random episodes, embedded already", n, "s", best_time(run, 1)))
+        rows.append(Row("random episodes, embedded already", n, "s", *best_times([run], 1)))
     return rows
-
-
-def best_time(run: Callable[[], Any], repeats: int) -> float:
-    """Return the shortest of `repeats` times in seconds, after one run of warming up."""
-    run()
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
-    return best
 
 
 if __name__ == "__main__":

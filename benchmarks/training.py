@@ -15,13 +15,13 @@ done directly, come to a second, against it; convolutions by the convolution the
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from _peer_network import with_torch_convolutions
 from _table import Row, show, write_json
+from _timing import best_times
 from torch import Tensor, nn
 
 from siamesekit.backbones import KochNet
@@ -139,26 +139,12 @@ def two_tower_step(
     return step
 
 
-def best_times(steps: list[Callable[[], None]], repeats: int) -> list[float]:
-    """Return the shortest time of each step in seconds, in turn, after one of warming up."""
-    best = [float("inf")] * len(steps)
-    for done in range(repeats + 1):
-        for k, step in enumerate(steps):
-            start = time.perf_counter()
-            step()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if done:
-                best[k] = min(best[k], time.perf_counter() - start)
-    return best
-
-
 def product_peak(device: torch.device, precision: torch.dtype) -> float:
     """Return the best rate of a square matrix product, in operations a second."""
     peak = 0.0
     for size in PRODUCT_SIZES:
         a = torch.ones(size, size, dtype=precision, device=device)
-        seconds = best_times([lambda a=a: a @ a], 5)[0]  # type: ignore[list-item]
+        seconds = best_times([lambda a=a: a @ a], 5)[0]
         peak = max(peak, 2 * size**3 / seconds)
     return peak
 

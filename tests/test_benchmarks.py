@@ -62,3 +62,14 @@ def test_training(tmp_path: Path, peer: str) -> None:
     assert (pairs["ratio"] is not None) == (peer == "two-tower")
     if pairs["ratio"]:
         assert pairs["ratio"] == pairs["ours"] / pairs["peer"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("peer", ["product", "none"])
+def test_gallery(tmp_path: Path, peer: str) -> None:
+    sizes = ["--classes", "20", "50"]
+    rows = run("gallery.py", tmp_path, "--peer", peer, "--repeats", "1", *sizes)
+    assert {row["size"] for row in rows} == {4, 10, 20, 50}
+    asked = [row for row in rows if str(row["name"]).startswith("which class")]
+    assert len(asked) == 6
+    assert all((row["ratio"] is not None) == (peer == "product") for row in asked)
+    assert all(row["peer"] is None for row in rows if row not in asked)

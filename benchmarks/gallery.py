@@ -1,0 +1,124 @@
+"""Enrolling one by one, and asking a gallery beside a plain torch product.
+
+    python benchmarks/gallery.py --json gallery.json
+
+Random embeddings of 64 numbers, one example a class, cosine head. Enrolling is timed an item at a
+time (the microseconds each show whether all of them are linear), then questions of one item and of
+a hundred: which class? The peer is the bare product of the same normalised vectors,
+``queries @ prototypes.T``, in turn with ours in one process: it finds no best class, checks no
+score and knows no tie, so that ours cannot be faster and ought to stay within twice its time. Then
+what a gallery does that changes: an example more and a question right after it, and a class
+forgotten. Last, five examples a class, by the best of them, beside the product with all examples.
+"""
+
+import argparse
+import itertools
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from _table import Row, show, write_json
+from _timing import best_times
+from torch import Tensor
+
+from siamesekit.gallery import Gallery
+from siamesekit.heads import CosineHead
+
+DIM = 64
+CLASSES = (1_000, 10_000, 100_000)
+QUICK_CLASSES = (100, 1_000)
+QUERIES = (1, 100)
+SHOT = 5
+
+
+def main() -> None:
+    options = parse_options()
+    generator = torch.Generator().manual_seed(options.seed)
+    rows = []
+    for k in options.classes or (QUICK_CLASSES if options.quick else CLASSES):
+        vectors = torch.randn(k, DIM, generator=generator).to(options.device)
+        queries = torch.randn(max(QUERIES), DIM, generator=generator).to(options.device)
+        gallery = Gallery(CosineHead())
+        rows += enroll_rows(gallery, vectors)
+        for m in QUERIES:
+            name = f"which class, {m} quer{'y' if m == 1 else 'ies'}"
+            times = ask(gallery, vectors, queries[:m], options)
+            rows.append(Row(name, k, "ms", *times))
+        rows += change_rows(gallery, queries, options.repeats)
+        rows.append(several_row(vectors, queries, options))
+    print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    show(rows, "classes", "product")
+    if options.json:
+        write_json(options.json, rows)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="in seconds: up to 1,000 classes")
+    parser.add_argument("--peer", choices=("product", "none"), default="product")
+    parser.add_argument("--classes", type=int, nargs="+", help="in place of 1,000 to 100,000")
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def enroll_rows(gallery: Gallery, vectors: Tensor) -> list[Row]:
+    """Enroll all vectors one by one, each a class; return what it took."""
+    labels = np.arange(len(vectors))
+    start = time.perf_counter()
+    for k in range(len(vectors)):
+        gallery.enroll(vectors[k : k + 1], labels[k : k + 1])
+    seconds = time.perf_counter() - start
+    return [
+        Row("enroll one by one", len(vectors), "s", seconds),
+        Row("enroll one by one, each", len(vectors), "µs", 1e6 * seconds / len(vectors)),
+    ]
+
+
+def ask(
+    gallery: Gallery, examples: Tensor, queries: Tensor, options: argparse.Namespace
+) -> list[float]:
+    """Return the milliseconds of a question to the gallery, and of the product if asked for."""
+    unit_queries = torch.nn.functional.normalize(queries)
+    unit_examples = torch.nn.functional.normalize(examples)
+
+    @torch.inference_mode()
+    def product() -> Tensor:
+        return unit_queries @ unit_examples.T
+
+    runs = [partial(gallery.best_classes, queries)] + [product] * (options.peer != "none")
+    return [1e3 * seconds for seconds in best_times(runs, options.repeats)]
+
+
+def change_rows(gallery: Gallery, queries: Tensor, repeats: int) -> list[Row]:
+    """Return the times of an example more with a question after it, and of forgetting."""
+    size, names = len(gallery.classes), itertools.count(len(gallery))
+
+    def enroll_and_ask() -> None:
+        gallery.enroll(queries[:1], [next(names)])
+        gallery.best_classes(queries[:1])
+
+    def forget() -> None:
+        gallery.forget(gallery.labels[-1:])
+
+    both = best_times([enroll_and_ask, forget], max(1, repeats // 4))
+    named = ("enroll one more, and ask", "forget a class")
+    return [Row(name, size, "ms", 1e3 * seconds) for name, seconds in zip(named, both, strict=True)]
+
+
+def several_row(vectors: Tensor, queries: Tensor, options: argparse.Namespace) -> Row:
+    """Return the time of a question where classes have several examples, by the best of them."""
+    gallery, k = Gallery(CosineHead(), "max"), max(1, len(vectors) // SHOT)
+    gallery.enroll(vectors, np.arange(len(vectors)) % k)
+    times = ask(gallery, vectors, queries[:1], options)
+    return Row(f"which class, 1 query, best of {SHOT} examples", k, "ms", *times)
+
+
+if __name__ == "__main__":
+    main()
