@@ -16,7 +16,7 @@ def merge_params(
     current: Mapping[str, Any],
     given: Mapping[str, Any],
     as_part: Callable[[str, Any], Any] = lambda name, value: value,
-    example: Callable[[str, str], str] = lambda name, inner: "a part",
+    example: Callable[[str, str], str] = lambda name, inner: f"{name}=<a part>",
 ) -> dict[str, Any]:
     """Return arguments with new values, among them parts with new parameters.
 
@@ -31,7 +31,7 @@ def merge_params(
     as_part : callable, optional
         From an argument's name and value to the part that it stands for, where it stands for one.
     example : callable, optional
-        From an argument's name and a parameter to the text of a value that has it, for an error.
+        From an argument's name and a parameter to what to give for it to be there, for an error.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def merge_params(
             inner = next(iter(params))
             raise InvalidParameterError(
                 f"{name}__{inner} must be a parameter of the part that {name} is; got "
-                f"{name}={part!r}, which has none. Give {name}={example(name, inner)} first."
+                f"{name}={part!r}, which has none. Give {example(name, inner)} first."
             )
         merged[name] = copy.copy(part).set_params(**params)
     return merged

@@ -73,10 +73,8 @@ def keep_finite(vectors: Tensor, *beside: np.ndarray) -> tuple[Tensor, list[np.n
             f"X must hold items whose embeddings are finite; {_positions(bad)} of X is mapped to "
             f"NaN or infinity by the trained backbone, which leaves {len(left)} class(es)."
         )
-    lost = np.setdiff1d(labels, left)
-    also = f", and with them all of class {', '.join(map(str, lost.tolist()[:5]))}" * bool(
-        len(lost)
-    )
+    lost = ", ".join(map(str, np.setdiff1d(labels, left).tolist()[:5]))
+    also = f", and with them all of class {lost}" if lost else ""
     warnings.warn(
         f"The embedding of {_positions(bad)} of X is not finite; such items are left out of what "
         f"is enrolled and calibrated on{also}.",

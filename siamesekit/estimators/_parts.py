@@ -26,7 +26,7 @@ __all__ = [
     "make_miner",
     "make_part",
     "make_sampler",
-    "part_with",
+    "parts_with",
     "wants_standardised",
 ]
 
@@ -51,13 +51,12 @@ def default_params(argument: str, spec: object) -> dict[str, Any]:
     return spec.default_params() if isinstance(spec, type) and issubclass(spec, Part) else {}
 
 
-def part_with(argument: str, parameter: str) -> str:
-    """Return the quoted name of a part for `argument` that has `parameter`, or ``"a part"``."""
+def parts_with(argument: str, parameter: str) -> str:
+    """Return what to write to give `argument` a part that has `parameter`, for an error."""
     kind = registry.ARGUMENTS.get(argument)
-    for name in registry.names(kind) if kind else ():
-        if parameter in default_params(argument, name):
-            return f'"{name}"'
-    return "a part"
+    names = registry.names(kind) if kind else []
+    fit = [name for name in names if parameter in default_params(argument, name)]
+    return " or ".join(f'{argument}="{name}"' for name in fit[:3]) or f"{argument}=<a part>"
 
 
 def make_backbone(spec: object, input_shape: Shape) -> nn.Module:

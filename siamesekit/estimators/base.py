@@ -41,7 +41,7 @@ from siamesekit.estimators._inputs import (
     learn_items,
     read_items,
 )
-from siamesekit.estimators._parts import default_params, make_part, part_with, wants_standardised
+from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
 from siamesekit.estimators._standardizer import Standardizer
 from siamesekit.evaluation import CalibrationReport, OneShotValidation
 from siamesekit.evaluation._facts import facts_of
@@ -128,7 +128,7 @@ class SiameseEstimator(
             into (``backbone="auto"``, ``miner=None``). Nothing is then set.
         """
         current, owner = self.get_params(deep=False), type(self).__name__
-        merged = merge_params(owner, current, params, _as_part, part_with)
+        merged = merge_params(owner, current, params, _as_part, parts_with)
         for name, value in merged.items():
             setattr(self, name, value)
         return self

@@ -17,7 +17,7 @@ Y = np.arange(40) % 4
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone__units": 4}, r"got backbone='auto', .*Give backbone=\"mlp\" first"),
+        ({"backbone__units": 4}, r"got backbone='auto', .*Give .*backbone=\"mlp\" first"),
         ({"sampler__per_class": 2}, r"got sampler='auto', .*Give sampler=\"balanced\" first"),
         ({"miner__margin": 0.1}, r"got miner=None, which has none. Give miner=\".*\" first"),
         ({"augment__rotation": 5}, r"Give augment=\"affine\" first"),
