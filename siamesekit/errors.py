@@ -15,6 +15,7 @@
     ├── DatasetError
     │   ├── DatasetNotFoundError (FileNotFoundError)
     │   └── CorruptDatasetError (ValueError)
+    ├── ModelNotWrittenError (OSError)          a model cannot be saved: no room, no permission
     ├── RunMismatchError (ValueError)           a folder of results is of another run
     ├── TrainingDivergedError (RuntimeError)    training gives no finite numbers any more
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
@@ -29,6 +30,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidParameterError",
     "LeakageError",
+    "ModelNotWrittenError",
     "NotBuiltError",
     "PluginCheckError",
     "PluginConflictError",
@@ -108,3 +110,7 @@ class CheckpointMismatchError(SavedModelError):
 
 class TrainingDivergedError(SiamesekitError, RuntimeError):
     """Training gives no finite numbers any more; the message says when, and what to try."""
+
+
+class ModelNotWrittenError(SiamesekitError, OSError):
+    """A model cannot be written to its folder; what was saved there before is as it was."""

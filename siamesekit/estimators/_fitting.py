@@ -174,13 +174,7 @@ class Fitting:
         )
 
 
-def make_line(
-    estimator: Any,
-    shape: Shape,
-    n_classes: int,
-    device: torch.device,
-    backbone: object = None,
-) -> TrainingLine:
+def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:
     """Return the built training line of an estimator, on `device`, its weights drawn afresh.
 
     Parameters
@@ -192,11 +186,8 @@ def make_line(
     n_classes : int
         Number of classes in training.
     device : torch.device
-    backbone : str, class or nn.Module, optional
-        In place of the estimator's: a trained one may be simpler than what was trained.
     """
-    spec = estimator.backbone if backbone is None else backbone
-    network = make_backbone(spec, shape).to(device)
+    network = make_backbone(estimator.backbone, shape).to(device)
     dim = _embedding_size(network, shape, device)
     head = make_head(estimator.head).build(dim)
     loss = make_loss(estimator.loss).build(dim, n_classes)

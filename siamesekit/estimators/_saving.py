@@ -1,198 +1,464 @@
-"""A fitted estimator as a folder: one json file and two safetensors files, no pickle."""
+"""A fitted estimator as what a folder holds, and back.
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
+What json says of it: its arguments (``params``), the trained parts as they are now (``parts``),
+what else was fitted (``fitted``), and what a subclass keeps beside (``state``). To *use* a model,
+its backbone and head must be there; what only training needed may be missing.
+"""
+
+import warnings
 from collections.abc import Mapping
-from pathlib import Path
+from importlib.metadata import version
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from siamesekit import data, registry
-from siamesekit._params import Part
+from siamesekit import registry
+from siamesekit._random import drawing_from
 from siamesekit.errors import InvalidParameterError, SavedModelError
+from siamesekit.estimators._allowance import allowance
+from siamesekit.estimators._calibration import HELD_OUT, TRAINING
+from siamesekit.estimators._fitting import make_line
+from siamesekit.estimators._folder import Files
+from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._old_format import upgraded
+from siamesekit.estimators._standardizer import Standardizer
+from siamesekit.estimators._values import (
+    CannotWriteError,
+    MissingPartError,
+    decode,
+    decode_labels,
+    encode,
+    encode_labels,
+)
+from siamesekit.training import History, TrainingLine, resolve_device
 
-__all__ = [
-    "FORMAT",
-    "decode_labels",
-    "decode_spec",
-    "encode_labels",
-    "encode_spec",
-    "read",
-    "write",
-]
+__all__ = ["check_writable", "describe", "read_description", "read_params", "restore"]
 
-FORMAT = 1
-_DESCRIPTION = "model.json"
-
-
-def write(
-    path: Path, description: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
-) -> None:
-    """Write a folder so that `path` is at every moment the old one or the new, and whole.
-
-    Parameters
-    ----------
-    path : Path
-    description : mapping
-        What json can hold.
-    tensors : mapping from file stem to mapping from name to Tensor
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and not (path / _DESCRIPTION).is_file():
-        raise InvalidParameterError(
-            f"path must be new or a folder saved before; {path} exists and is neither."
-        )
-    fresh = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    try:
-        digests = {}
-        for stem, group in tensors.items():
-            file = fresh / f"{stem}.safetensors"
-            save_file({name: t.detach().cpu().contiguous() for name, t in group.items()}, file)
-            file.chmod(0o644)  # safetensors makes files that only their owner can read
-            digests[file.name] = _digest(file)
-        text = json.dumps({"format": FORMAT, **description, "sha256": digests}, indent=1)
-        (fresh / _DESCRIPTION).write_text(text + "\n", encoding="utf-8")
-        os.chmod(fresh, 0o755)
-        _swap(fresh, path)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+_PARTS = ("backbone", "head", "loss")
+# What a model cannot be used without.
+_NEEDED = ("backbone", "head")
+# Parts made by what a file says may take this much, or a few times what their weights take.
+_LEAST_ALLOWANCE = 2**31
+_TIMES = 8
+_MOST = 2**31
+_INPUT_KINDS = ("bool", "bytes", "unit", "numbers")
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-    """Return the description and the tensors of a folder that `write` made.
-
-    Raises
-    ------
-    SavedModelError
-        If a file is missing, damaged, truncated, or of another format version.
-    """
-    try:
-        description: dict[str, Any] = json.loads((path / _DESCRIPTION).read_text("utf-8"))
-    except FileNotFoundError as error:
-        raise SavedModelError(f"{path} holds no saved model: {_DESCRIPTION} is missing.") from error
-    except (OSError, ValueError) as error:
-        raise SavedModelError(f"{path / _DESCRIPTION} is damaged: {error}") from error
-    found = description.get("format") if isinstance(description, dict) else None
-    if found != FORMAT:
-        raise SavedModelError(
-            f"{path} was saved in format {found!r}; this version of siamesekit reads {FORMAT}."
-        )
-    tensors = {}
-    for name, digest in description["sha256"].items():
-        file = path / name
-        if not file.is_file():
-            raise SavedModelError(f"{path} is incomplete: {name} is missing.")
-        if _digest(file) != digest:
-            raise SavedModelError(f"{file} is damaged or truncated: its sha256 has changed.")
-        tensors[file.stem] = load_file(file)
-    return description, tensors
+# -- writing ----------------------------------------------------------------------------------
 
 
-def encode_spec(kind: str | None, spec: object) -> Any:
-    """Return what json can hold of an estimator's argument.
-
-    Parts become their name and parameters. What has no name in the registry is recorded by its
-    class, and must be given again to load.
-    """
-    if isinstance(spec, type) and kind is not None:
-        return encode_spec(kind, spec())
-    try:
-        return _encode_part(kind, spec) or {"value": _plain(spec)}
-    except TypeError:
-        return {"given": f"{type(spec).__module__}.{type(spec).__qualname__}"}
-
-
-def _encode_part(kind: str | None, spec: object) -> dict[str, Any] | None:
-    """Return the name and the parameters of a part or an augmentation; None of anything else."""
-    name = None if kind is None else registry.name_of(kind, spec)
-    if name is not None:
-        entry = {"part": name}
-    elif getattr(data, type(spec).__name__, None) is type(spec):
-        entry = {"augmentation": type(spec).__name__}
-    else:
-        return None
-    assert isinstance(spec, Part)
-    return entry | {"params": {k: _plain(v) for k, v in spec.get_params(deep=False).items()}}
-
-
-def decode_spec(argument: str, kind: str | None, entry: Mapping[str, Any]) -> Any:
-    """Return the argument that `encode_spec` recorded."""
-    if "value" in entry:
-        return _tuples(entry["value"])
-    params = {key: _tuples(value) for key, value in entry.get("params", {}).items()}
-    if "part" in entry and kind is not None:
-        return registry.create(kind, entry["part"], **params)
-    if entry.get("augmentation") in data.__all__:
-        return getattr(data, entry["augmentation"])(**params)
-    raise SavedModelError(
-        f"{argument} was saved as a {entry['given']}, which has no name in the registry; "
-        f"pass it as load(path, {argument}=...)."
-    )
-
-
-def encode_labels(labels: np.ndarray) -> dict[str, Any]:
-    """Return class labels as json can hold them.
+def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Return what strict json can say of a fitted estimator, and its weights.
 
     Raises
     ------
     InvalidParameterError
-        If they are neither numbers, booleans nor strings.
+        If the trained parts hold what json and safetensors cannot, or weights that are not
+        finite.
     """
-    values = labels.tolist()
-    for value in values:
-        if not isinstance(value, str | int | float | bool):
-            raise InvalidParameterError(
-                f"y must hold numbers, booleans or strings to be saved; got the label {value!r}."
-            )
-    return {"dtype": labels.dtype.str, "values": values}
+    params = estimator.get_params(deep=False)
+    parts = {argument: getattr(estimator, f"{argument}_") for argument in _PARTS}
+    kept = {argument: part for argument, part in parts.items() if part is not None}
+    weights, extra = _state_of(kept)
+    if estimator.standardizer_ is not None:
+        weights |= {f"standardizer.{n}": t for n, t in estimator.standardizer_._asdict().items()}
+    names = getattr(estimator, "feature_names_in_", None)
+    description = {
+        "siamesekit": version("siamesekit"),
+        "torch": torch.__version__,
+        "estimator": _name_of(type(estimator)),
+        "params": {name: _or_omitted(value) for name, value in params.items()},
+        "parts": {argument: _part(part, params[argument]) for argument, part in kept.items()},
+        "fitted": {
+            "input_shape": list(estimator.input_shape_),
+            "input_kind": encode(list(estimator.input_kind_)),
+            "feature_names": None if names is None else [str(name) for name in names],
+            "embedding_size": estimator.embedding_size_,
+            "n_classes_trained": estimator.n_classes_trained_,
+            "calibration": encode(list(estimator.calibration_)),
+            "calibration_source": estimator.calibration_source_,
+            "trained_classes": _classes(estimator.trained_classes_),
+            "chosen_classes": _classes(estimator.chosen_classes_),
+            "history": encode(dict(estimator.history_)),
+            "extra_state": extra,
+        },
+    }
+    return description, weights
 
 
-def decode_labels(entry: Mapping[str, Any]) -> np.ndarray:
-    """Return the labels that `encode_labels` recorded."""
-    return np.array(entry["values"], dtype=np.dtype(entry["dtype"]))
+def _classes(classes: np.ndarray | None) -> dict[str, Any] | None:
+    return None if classes is None else encode_labels(classes)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
-    # A part that is a parameter of another, as the network of `TurnedNet`.
-    for kind in registry.KINDS if isinstance(value, Part) else ():
-        entry = _encode_part(kind, value)
-        if entry is not None and "part" in entry:
-            return {"kind": kind, **entry}
-    raise TypeError(f"json cannot hold {value!r}")
+def check_writable(line: TrainingLine) -> None:
+    """Warn, before training starts, of what `describe` would refuse when it is over.
 
-
-def _tuples(value: Any) -> Any:
-    """Return what `_plain` recorded: lists as tuples, and parts as parts."""
-    if isinstance(value, Mapping):
-        return decode_spec("params", value["kind"], value)
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _swap(fresh: Path, path: Path) -> None:
-    if not path.exists():
-        os.rename(fresh, path)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}-old-", dir=path.parent)) / path.name
-    os.rename(path, old)
+    Warns
+    -----
+    UserWarning
+    """
     try:
-        os.rename(fresh, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old.parent)
+        _state_of({argument: getattr(line, argument) for argument in _PARTS})
+    except InvalidParameterError as error:
+        warnings.warn(f"This model can be used but not saved: {error}", stacklevel=4)
+
+
+def _state_of(parts: Mapping[str, nn.Module]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return weights and buffers, and what modules keep beside them, by ``part.name``."""
+    weights, extra = {}, {}
+    for argument, part in parts.items():
+        for name, value in part.state_dict().items():
+            key = f"{argument}.{name}"
+            if isinstance(value, Tensor):
+                _check_weights(key, value, InvalidParameterError)
+                weights[key] = value
+                continue
+            try:
+                extra[key] = encode(value)
+            except CannotWriteError as error:
+                raise InvalidParameterError(
+                    f"{argument} must hold state of tensors, numbers and strings to be saved; "
+                    f"{key}: {error}."
+                ) from error
+    return weights, extra
+
+
+def _check_weights(key: str, value: Tensor, error: type[Exception]) -> None:
+    if value.layout != torch.strided or value.is_quantized:
+        raise error(f"{key} must be a dense tensor; got {value.layout}, {value.dtype}.")
+    # A mask of minus infinity is right; NaN is never.
+    if (value.is_floating_point() or value.is_complex()) and bool(value.isnan().any()):
+        raise error(f"{key} must hold no NaN.")
+
+
+def _or_omitted(value: Any) -> Any:
+    try:
+        return encode(value)
+    except CannotWriteError:
+        kind = value if isinstance(value, type) else type(value)
+        return {"$omitted": f"{kind.__module__}.{kind.__qualname__}"}
+
+
+def _part(part: nn.Module, spec: Any) -> Any:
+    """Return what a trained part is made by: its own parameters, or the name that was given."""
+    entry = _or_omitted(part)
+    if "$omitted" in entry and isinstance(spec, str | type) and spec != "auto":
+        # A plain module under a name in the registry has no parameters to record.
+        for kind in registry.KINDS:
+            name = registry.name_of(kind, part)
+            if name is not None and name in (spec, registry.name_of(kind, spec)):
+                return {"$part": {"kind": kind, "name": name, "params": {}}}
+    return entry
+
+
+def _name_of(cls: type[Any]) -> str:
+    """Return the name of this package's estimator that `cls` is or derives from."""
+    own = (c for c in cls.__mro__ if c.__module__.partition(".")[0] == "siamesekit")
+    return next(own).__name__
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def read_description(cls: type[Any], files: Files) -> dict[str, Any]:
+    """Return the description of a saved estimator of the class `cls`, in the newest format.
+
+    Raises
+    ------
+    SavedModelError
+        If it is of another class, or lacks a section.
+    """
+    found = files.description
+    description = upgraded(found) if found["format"] == 1 else found
+    name = description.get("estimator")
+    if name != _name_of(cls):
+        raise SavedModelError(f"it was saved by {name!r}, and {_name_of(cls)} cannot load that")
+    for section in ("params", "parts", "fitted"):
+        if not isinstance(description.get(section), dict):
+            raise SavedModelError(f"its section {section!r} is missing")
+    return description
+
+
+def read_params(
+    cls: type[Any], description: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of a saved estimator.
+
+    What json could not hold, or is not installed here, becomes the default; one warning names
+    all of these.
+
+    Raises
+    ------
+    SavedModelError
+        If they are not those of `cls`.
+
+    Warns
+    -----
+    UserWarning
+    """
+    saved, known = description["params"], cls._get_param_names()
+    strange = sorted(set(saved) - set(known))
+    if strange:
+        raise SavedModelError(f"its arguments {strange} are unknown to this version")
+    params, lost = {}, []
+    for name in known:
+        entry = saved.get(name)
+        if name in given:
+            params[name] = given[name]
+        elif _is_omitted(entry):
+            lost.append(name)
+        elif name == "checkpoint" and entry is not None:
+            lost.append(name)  # a file of one run on one machine: no model may name one
+        elif name in saved:
+            try:
+                params[name] = decode(entry)
+            except MissingPartError:
+                lost.append(name)
+    # Trained parts are read apart, and refused there if they are missing.
+    lost = [name for name in lost if name not in _NEEDED]
+    if lost:
+        named = ", ".join(f"{name}={_was(saved[name])}" for name in lost)
+        warnings.warn(
+            f"Arguments that only training needs were not saved, or are not installed here, and "
+            f"have their defaults again: {named}. To train on, pass them to load.",
+            stacklevel=4,
+        )
+    return params
+
+
+def restore(
+    estimator: Any, description: Mapping[str, Any], files: Files, given: Mapping[str, Any]
+) -> None:
+    """Set all that was fitted on an estimator that has its arguments.
+
+    Raises
+    ------
+    SavedModelError
+        If the folder does not hold what belongs to it.
+    """
+    fitted = _Fitted(description["fitted"])
+    estimator.input_shape_ = fitted.shape()
+    if len(estimator.input_shape_) == 1:
+        estimator.n_features_in_ = estimator.input_shape_[0]
+    names = fitted.names(estimator.input_shape_)
+    if names is not None:
+        estimator.feature_names_in_ = names
+    estimator.input_kind_ = fitted.input_kind()
+    estimator.n_classes_trained_ = fitted.whole("n_classes_trained")
+    estimator.calibration_ = fitted.calibration()
+    estimator.calibration_source_ = fitted.source()
+    # None in models of the first format, which did not record them.
+    estimator.trained_classes_ = fitted.classes("trained_classes")
+    estimator.chosen_classes_ = fitted.classes("chosen_classes")
+    estimator.history_ = fitted.history()
+    estimator.device_ = _device(estimator.device)
+    line, has_loss = _make_line(estimator, description["parts"], files, given)
+    estimator.precision_ = line.precision
+    estimator.embedding_size_ = _embedding_size(line, estimator)
+    if fitted.get("embedding_size", estimator.embedding_size_) != estimator.embedding_size_:
+        raise SavedModelError("its embedding_size is not that of its backbone")
+    weights = files.tensors("weights", _most_bytes(line))
+    _load_weights(line, weights, fitted.get("extra_state", {}), has_loss)
+    estimator.standardizer_ = _standardizer(weights, estimator.input_shape_)
+    estimator.backbone_, estimator.head_ = line.backbone, line.head
+    estimator.loss_ = line.loss if has_loss else None
+
+
+class _Fitted:
+    """Reads the section ``fitted``, and refuses what no fit can have left."""
+
+    def __init__(self, section: Mapping[str, Any]) -> None:
+        self._section = section
+        self.get = section.get
+
+    def shape(self) -> tuple[int, ...]:
+        found = self.get("input_shape")
+        if not isinstance(found, list) or len(found) not in (1, 3):
+            raise SavedModelError("its input_shape is no shape of an item")
+        if not all(type(n) is int and 0 < n < _MOST for n in found):
+            raise SavedModelError("its input_shape holds what is no size")
+        return tuple(found)
+
+    def whole(self, name: str) -> int:
+        found = self.get(name)
+        if type(found) is not int or not 0 < found < _MOST:
+            raise SavedModelError(f"its {name} is no number of things")
+        return found
+
+    def names(self, shape: tuple[int, ...]) -> np.ndarray | None:
+        found = self.get("feature_names")
+        if found is None:
+            return None
+        known = isinstance(found, list) and all(isinstance(name, str) for name in found)
+        if not known or (len(found),) != shape:
+            raise SavedModelError("its feature_names are not one name a feature")
+        return np.array(found, dtype=object)
+
+    def input_kind(self) -> InputKind:
+        # Models of the first format, which did not say, were trained on bytes.
+        found = self.get("input_kind", ["bytes", 0.0, 255.0])
+        known = isinstance(found, list) and len(found) == 3 and found[0] in _INPUT_KINDS
+        if not known or not all(_is_finite(number) for number in found[1:]):
+            raise SavedModelError("its input_kind is none")
+        return InputKind.from_state(found)
+
+    def calibration(self) -> tuple[float, ...]:
+        found = self.get("calibration")
+        if not isinstance(found, list) or len(found) != 2 or not all(map(_is_finite, found)):
+            raise SavedModelError("its calibration is no slope and intercept")
+        return tuple(found)
+
+    def source(self) -> str:
+        found = self.get("calibration_source", TRAINING)
+        if found not in (TRAINING, HELD_OUT):
+            raise SavedModelError("its calibration_source is none")
+        return str(found)
+
+    def classes(self, name: str) -> np.ndarray | None:
+        found = self.get(name)
+        return None if found is None else decode_labels(found)
+
+    def history(self) -> History:
+        found = decode(self.get("history"))
+        columns = isinstance(found, dict) and all(
+            isinstance(name, str)
+            and isinstance(column, list)
+            and all(isinstance(number, int | float) for number in column)
+            for name, column in found.items()
+        )
+        if not columns:
+            raise SavedModelError("its history is none")
+        return History(found)
+
+
+def _is_finite(number: Any) -> bool:
+    return type(number) in (int, float) and abs(number) < 1e308
+
+
+def _is_omitted(entry: Any) -> bool:
+    return isinstance(entry, dict) and "$omitted" in entry
+
+
+def _was(entry: Any) -> str:
+    """Return what an argument was, for a warning."""
+    if not isinstance(entry, dict):
+        return repr(entry)
+    (content,) = entry.values()
+    return str(content.get("name") if isinstance(content, dict) else content)
+
+
+def _device(device: Any) -> torch.device:
+    try:
+        return resolve_device(device)
+    except InvalidParameterError as error:
+        raise SavedModelError(f"{error} Pass another as load(path, device=...)") from error
+
+
+def _make_line(
+    estimator: Any, saved: Mapping[str, Any], files: Files, given: Mapping[str, Any]
+) -> tuple[TrainingLine, bool]:
+    """Return a line of the trained parts, their weights not yet read, and whether its loss is."""
+    specs = {}
+    # Parts that the caller gives may be of any size; what a file makes is bounded by its own.
+    room = max(_LEAST_ALLOWANCE, _TIMES * files.size("weights"))
+    with allowance(room), drawing_from(0):  # weights that are drawn are replaced at once
+        for argument in _PARTS:
+            if argument in given:
+                specs[argument] = given[argument]
+                continue
+            try:
+                specs[argument] = _read_part(argument, saved.get(argument))
+            except MissingPartError:
+                if argument in _NEEDED:
+                    raise
+        has_loss = "loss" in specs
+        own = SimpleNamespace(
+            **({"loss": "episodic"} | specs), miner=None, precision=estimator.precision
+        )
+        try:
+            line = make_line(
+                own, estimator.input_shape_, estimator.n_classes_trained_, estimator.device_
+            )
+        except SavedModelError:
+            raise
+        except Exception as error:  # what a file says of a part's sizes may lead to any
+            raise SavedModelError(f"its parts cannot be made again: {error}") from error
+    return line.eval(), has_loss
+
+
+def _read_part(argument: str, entry: Any) -> Any:
+    if entry is None or _is_omitted(entry):
+        what = entry["$omitted"] if entry else "part"
+        raise MissingPartError(
+            f"{argument} was saved as a {what}, which has no name in the registry; "
+            f"pass it as load(path, {argument}=...)"
+        )
+    try:
+        return decode(entry)
+    except MissingPartError as error:
+        raise MissingPartError(f"{error} Or pass it as load(path, {argument}=...)") from error
+
+
+def _embedding_size(line: TrainingLine, estimator: Any) -> int:
+    example = torch.zeros(2, *estimator.input_shape_, device=estimator.device_)
+    with torch.no_grad(), drawing_from(0):
+        return int(line.embed(example).shape[1])
+
+
+def _most_bytes(line: TrainingLine) -> int:
+    own = sum(t.nbytes for t in line.state_dict().values() if isinstance(t, Tensor))
+    return max(_LEAST_ALLOWANCE, _TIMES * own)
+
+
+def _load_weights(
+    line: TrainingLine, weights: Mapping[str, Tensor], extra: Any, has_loss: bool
+) -> None:
+    if not isinstance(extra, dict):
+        raise SavedModelError("its extra_state is none")
+    state: dict[str, Any] = {**weights, **{name: decode(entry) for name, entry in extra.items()}}
+    for argument in _PARTS if has_loss else _NEEDED:
+        part: nn.Module = getattr(line, argument)
+        own = {
+            name.removeprefix(f"{argument}."): value
+            for name, value in state.items()
+            if name.startswith(f"{argument}.")
+        }
+        _check_types(argument, part, own)
+        try:
+            part.load_state_dict(own)
+        except Exception as error:  # a module may load its extra state in any way
+            raise SavedModelError(f"it was saved with another {argument}: {error}") from error
+
+
+def _check_types(argument: str, part: nn.Module, state: Mapping[str, Any]) -> None:
+    known = part.state_dict()
+    trained = {name for name, _ in part.named_parameters(remove_duplicate=False)}
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            continue
+        expected = known.get(name)
+        if isinstance(expected, Tensor) and expected.dtype != value.dtype:
+            raise SavedModelError(
+                f"its {argument}.{name} holds {value.dtype} in place of {expected.dtype}"
+            )
+        _check_weights(f"its {argument}.{name}", value, SavedModelError)
+        if name in trained and not bool(torch.isfinite(value).all()):
+            raise SavedModelError(f"its {argument}.{name} is not finite")
+
+
+def _standardizer(weights: Mapping[str, Tensor], shape: tuple[int, ...]) -> Standardizer | None:
+    names = {name for name in weights if name.startswith("standardizer.")}
+    if not names:
+        return None
+    if names != {"standardizer.offset", "standardizer.scale"}:
+        raise SavedModelError("its standardizer is incomplete")
+    for name in names:
+        value = weights[name]
+        if value.shape != shape or value.dtype != torch.float64 or not value.isfinite().all():
+            raise SavedModelError(f"its {name} is not one finite number a feature")
+    if bool((weights["standardizer.scale"] <= 0).any()):
+        raise SavedModelError("its standardizer.scale must be above 0")
+    return Standardizer.from_state(weights)

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,12 +13,12 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_all, check_choice
+from siamesekit._checks import check_all, check_choice, check_path, near_matches
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
-from siamesekit.estimators import _saving
+from siamesekit.estimators import _folder, _saving
 from siamesekit.estimators._calibration import (
     HELD_OUT,
     TRAINING,
@@ -30,8 +30,8 @@ from siamesekit.estimators._calibration import (
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._finite import check_finite, keep_finite
-from siamesekit.estimators._fitting import Fitting, make_line
-from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._fitting import Fitting
+from siamesekit.estimators._folder import Files
 from siamesekit.estimators._inputs import (
     check_groups,
     check_items,
@@ -42,7 +42,7 @@ from siamesekit.estimators._inputs import (
     read_items,
 )
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
-from siamesekit.estimators._standardizer import Standardizer
+from siamesekit.estimators._values import CannotWriteError, encode_labels
 from siamesekit.evaluation import CalibrationReport, OneShotValidation
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes
@@ -51,7 +51,7 @@ from siamesekit.losses import Loss
 from siamesekit.miners import Miner
 from siamesekit.registry import ARGUMENTS
 from siamesekit.samplers import Sampler
-from siamesekit.training import Checkpoint, History, embed_items, resolve_device
+from siamesekit.training import Checkpoint, embed_items
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
@@ -71,7 +71,8 @@ class SiameseEstimator(
 
     A subclass has a constructor with (at least) the arguments below, each with its row in
     `CONSTRAINTS`, and says what it keeps beside the trained network by overriding
-    `_keeps_training_items`, `_keep`, `_state` and `_restore`. All else (parameters by name,
+    `_keeps_training_items`, `_keep`, `_state` and
+    `_restore_state`. All else (parameters by name,
     training, embedding, comparing, saving and loading) stands here.
     """
 
@@ -170,7 +171,7 @@ class SiameseEstimator(
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
         check_all(CONSTRAINTS, self.get_params(deep=False))
         given = read_items(self, X)
-        labels = check_labels(y, len(given))
+        labels = self._check_labels(y, len(given))
         classes, codes = encode(labels)
         check_no_pairs(given, classes)
         if len(classes) < 2:
@@ -182,6 +183,7 @@ class SiameseEstimator(
         standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
         items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
         fit = Fitting(self, items, codes, group_codes)
+        _saving.check_writable(fit.line)
         self.history_ = fit.run()
         self.input_shape_ = tuple(items.shape[1:])
         if len(self.input_shape_) == 1:
@@ -225,6 +227,9 @@ class SiameseEstimator(
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         """Return what `_keep` took and `save` must write: for json, and tensors by file."""
         return {}, {}
+
+    def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
+        """Take what `_state` returned; raise `SavedModelError` if it cannot have returned it."""
 
     # -- use ----------------------------------------------------------------------------------
 
@@ -366,46 +371,40 @@ class SiameseEstimator(
         Parameters
         ----------
         path : path-like
-            A new folder, or one saved before, which is replaced as a whole.
+            A new folder, an empty one, or one saved before: its model is replaced as a whole, and
+            whatever else lies there stays. A link to a folder stays a link.
 
         Raises
         ------
         InvalidParameterError
-            If `path` holds something else, or a label cannot be written.
+            If `path` holds something else, or the network holds what cannot be written.
+        ModelNotWrittenError
+            If the disk is full, or the folder may not be written to.
         NotFittedError
             If there is nothing to save.
+
+        Notes
+        -----
+        At every moment, whatever ends the process, the folder holds the old model or the new one,
+        and anyone may load from it meanwhile. Several processes may save to one folder: one
+        of their models stays, whole. Files are readable by those that the umask lets.
+
+        Written as json are all arguments that json can hold and parts that have a name in the
+        registry. What only training needs and json cannot hold (functions, `callbacks`, a live
+        `random_state`, the path of a `checkpoint`) is left out; `load` says so.
         """
         check_is_fitted(self)
-        params = self.get_params(deep=False)
-        specs = {a: _saving.encode_spec(ARGUMENTS.get(a), v) for a, v in params.items()}
-        state, tensors = self._state()
-        description = {
-            "estimator": type(self).__name__,
-            "params": specs,
-            "fitted": {
-                "input_shape": list(self.input_shape_),
-                "input_kind": list(self.input_kind_),
-                "backbone": _saving.encode_spec("backbones", self.backbone_),
-                "calibration": list(self.calibration_),
-                "calibration_source": self.calibration_source_,
-                "trained_classes": _classes_as_json(self.trained_classes_),
-                "chosen_classes": _classes_as_json(self.chosen_classes_),
-                "precision": str(self.precision_).removeprefix("torch."),
-                "history": dict(self.history_),
-                "n_classes_trained": self.n_classes_trained_,
-                "embedding_size": self.embedding_size_,
-            },
-            **state,
-        }
-        parts = {"backbone": self.backbone_, "head": self.head_, "loss": self.loss_}
-        weights = {f"{a}.{n}": t for a, part in parts.items() for n, t in part.state_dict().items()}
-        if self.standardizer_ is not None:
-            weights |= {f"standardizer.{n}": t for n, t in self.standardizer_._asdict().items()}
-        _saving.write(Path(path), description, {"weights": weights, **tensors})
+        checked = check_path("path", path)
+        own = self._at_once()
+        state, tensors = own._state()
+        description, weights = _saving.describe(own)
+        _folder.write(checked, description | {"state": state}, {"weights": weights, **tensors})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **parts: Any) -> Self:
         """Return the estimator that `save` wrote, on the device that its ``device`` names.
+
+        Nothing in the folder is run: it is numbers, and names of parts in the registry.
 
         Parameters
         ----------
@@ -417,25 +416,38 @@ class SiameseEstimator(
         Raises
         ------
         SavedModelError
-            If the folder is damaged, incomplete or of another version, or a part that has no name
-            is not given.
+            If the folder is damaged, changed, incomplete or of a newer version, or a backbone or
+            head that has no name is not given.
         InvalidParameterError
             If `parts` names no argument of the constructor.
+
+        Warns
+        -----
+        UserWarning
+            If arguments that only training needs could not be saved, naming them; they have their
+            defaults. A loss that is missing leaves ``loss_`` None.
         """
-        description, tensors = _saving.read(Path(path))
-        unknown = set(parts) - set(cls._get_param_names())
-        if unknown:
-            raise InvalidParameterError(f"{sorted(unknown)} are no arguments of {cls.__name__}.")
-        params = {
-            argument: parts[argument]
-            if argument in parts
-            else _saving.decode_spec(argument, ARGUMENTS.get(argument), entry)
-            for argument, entry in description["params"].items()
-        }
-        if "backbone" in parts:  # then that is what the weights are of
-            description["fitted"].pop("backbone", None)
-        loaded = cls(**params)
-        loaded._restore(description, tensors, Path(path))
+        checked = check_path("path", path)
+        known = cls._get_param_names()
+        for name in parts:
+            if name not in known:
+                raise InvalidParameterError(
+                    f"{name!r} is no argument of {cls.__name__}; allowed: "
+                    f"{', '.join(map(repr, known))}.{near_matches(name, known)}"
+                )
+        try:
+            with _folder.opened(checked) as files:
+                return cls._from_files(files, parts)
+        except SavedModelError as error:
+            raise SavedModelError(f"{checked} cannot be loaded: {error}.") from error
+
+    @classmethod
+    def _from_files(cls, files: Files, parts: Mapping[str, Any]) -> Self:
+        description = _saving.read_description(cls, files)
+        loaded = cls(**_saving.read_params(cls, description, parts))
+        _saving.restore(loaded, description, files, parts)
+        state = description.get("state")
+        loaded._restore_state(state if isinstance(state, dict) else {}, files)
         return loaded
 
     @classmethod
@@ -470,46 +482,6 @@ class SiameseEstimator(
         check_choice("name", name, names)
         return cls.load(_PRETRAINED / name, **parts)
 
-    def _restore(
-        self,
-        description: dict[str, Any],
-        tensors: dict[str, dict[str, Tensor]],
-        path: Path,
-    ) -> None:
-        fitted = description["fitted"]
-        self.input_shape_ = tuple(fitted["input_shape"])
-        if len(self.input_shape_) == 1:
-            self.n_features_in_ = self.input_shape_[0]
-        # Models of the first format, which did not say, were trained on bytes.
-        self.input_kind_ = InputKind.from_state(fitted.get("input_kind", ["bytes", 0, 255]))
-        self.standardizer_ = Standardizer.from_state(tensors["weights"])
-        self.n_classes_trained_ = int(fitted["n_classes_trained"])
-        self.embedding_size_ = int(fitted.get("embedding_size", fitted.get("dim", 0)))
-        self.calibration_ = tuple(fitted["calibration"])
-        # Models of the first format did not record their classes.
-        self.calibration_source_ = fitted.get("calibration_source", TRAINING)
-        self.trained_classes_ = _classes_from_json(fitted.get("trained_classes"))
-        self.chosen_classes_ = _classes_from_json(fitted.get("chosen_classes"))
-        self.history_ = History(fitted["history"])
-        self.device_ = resolve_device(self.device)
-        entry = fitted.get("backbone", {})
-        finished = _saving.decode_spec("backbone", "backbones", entry) if "part" in entry else None
-        line = make_line(self, self.input_shape_, self.n_classes_trained_, self.device_, finished)
-        self.precision_ = line.precision
-        try:
-            for argument in ("backbone", "head", "loss"):
-                getattr(line, argument).load_state_dict(
-                    {
-                        name.removeprefix(f"{argument}."): tensor
-                        for name, tensor in tensors["weights"].items()
-                        if name.startswith(f"{argument}.")
-                    }
-                )
-        except RuntimeError as error:
-            raise SavedModelError(f"{path} was saved with other parts: {error}") from error
-        line.eval()
-        self.backbone_, self.head_, self.loss_ = line.backbone, line.head, line.loss
-
     # -- below the surface --------------------------------------------------------------------
 
     def _at_once(self) -> Self:
@@ -527,6 +499,15 @@ class SiameseEstimator(
         items = read_items(self, X, expected=self.input_shape_, name=name)
         return check_items(items, self.input_kind_, self.standardizer_, name)
 
+    @staticmethod
+    def _check_labels(y: ArrayLike, n: int) -> np.ndarray:
+        labels = check_labels(y, n)
+        try:
+            encode_labels(labels)
+        except CannotWriteError as error:  # better now than when they are to be saved
+            raise InvalidDataError(f"y must hold labels that can be saved: {error}.") from error
+        return labels
+
     @property
     def _n_features_out(self) -> int:
         # What scikit-learn's `get_feature_names_out` counts.
@@ -543,11 +524,3 @@ def _as_part(argument: str, value: Any) -> Any:
     """Return the part that a name or a class stands for, to reach into; else what was given."""
     is_spec = argument in ARGUMENTS and isinstance(value, str | type) and value != "auto"
     return make_part(argument, value) if is_spec else value
-
-
-def _classes_as_json(classes: np.ndarray | None) -> dict[str, Any] | None:
-    return None if classes is None else _saving.encode_labels(classes)
-
-
-def _classes_from_json(entry: dict[str, Any] | None) -> np.ndarray | None:
-    return None if entry is None else _saving.decode_labels(entry)

@@ -2,8 +2,7 @@
 
 import copy
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -15,10 +14,10 @@ from torch import Tensor
 
 from siamesekit._random import RandomState
 from siamesekit._types import Aggregate, ArrayLike
-from siamesekit.errors import InvalidDataError
-from siamesekit.estimators import _saving
+from siamesekit.errors import InvalidDataError, SavedModelError, SiamesekitError
 from siamesekit.estimators._finite import check_finite
-from siamesekit.estimators._inputs import check_labels
+from siamesekit.estimators._folder import Files
+from siamesekit.estimators._values import decode_labels, encode_labels
 from siamesekit.estimators.base import SiameseEstimator
 from siamesekit.gallery import Gallery
 from siamesekit.heads import Head
@@ -32,6 +31,9 @@ from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
 __all__ = ["SiameseClassifier"]
+
+# Bytes that a file of tensors has beside the numbers, at most.
+_HEADER = 4096
 
 
 class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc]
@@ -103,7 +105,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Sorted classes now enrolled.
     backbone_ : nn.Module
     head_ : Head
-    loss_ : Loss
+    loss_ : Loss or None
+        None in a model that was loaded without its loss.
     gallery_ : Gallery
         Embeddings and labels of all enrolled examples.
     history_ : History
@@ -205,18 +208,23 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             self.gallery_.enroll(vectors, labels)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
-        # Of one moment, while other threads may enroll and forget.
-        held = self.gallery_.snapshot
-        labels = _saving.encode_labels(held.labels)
-        return {"labels": labels}, {"gallery": {"vectors": held.vectors}}
+        now = self.gallery_.snapshot
+        state = {"labels": encode_labels(now.labels), "aggregate": self.gallery_.aggregate}
+        return state, {"gallery": {"vectors": now.vectors}}
 
-    def _restore(
-        self, description: dict[str, Any], tensors: dict[str, dict[str, Tensor]], path: Path
-    ) -> None:
-        super()._restore(description, tensors, path)
-        self.gallery_ = Gallery(self.head_, self.aggregate)
-        labels = _saving.decode_labels(description["labels"])
-        self.gallery_.enroll(tensors["gallery"]["vectors"].to(self.device_), labels)
+    def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
+        labels = decode_labels(state.get("labels"))
+        room = 8 * len(labels) * self.embedding_size_ + _HEADER
+        vectors = files.tensors("gallery", room).get("vectors")
+        if vectors is None or vectors.dtype != torch.float32 or vectors.ndim != 2:
+            raise SavedModelError("its gallery holds no embeddings")
+        if len(vectors) != len(labels) or (len(vectors) and len(vectors.T) != self.embedding_size_):
+            raise SavedModelError("its gallery does not fit its labels")
+        try:
+            self.gallery_ = Gallery(self.head_, state.get("aggregate", self.aggregate))
+            self.gallery_.enroll(vectors.to(self.device_), labels)
+        except SiamesekitError as error:
+            raise SavedModelError(f"its gallery cannot be used: {error}") from error
 
     # -- the gallery --------------------------------------------------------------------------
 
@@ -249,7 +257,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         """
         now = self._at_once()
         items = now._check_items(X)
-        labels = check_labels(y, len(items))
+        labels = self._check_labels(y, len(items))
         now.gallery_.enroll(check_finite(now._embed(items), "X"), labels)
         return self
 
@@ -344,7 +352,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         """
         now = self._at_once()
         items = now._check_items(X)
-        labels = check_labels(y, len(items))
+        labels = self._check_labels(y, len(items))
         weights = _check_weights(sample_weight, len(items))
         worth = now.gallery_.worth(check_finite(now._embed(items), "X"), labels)
         return float(np.average(worth, weights=weights))

@@ -1,6 +1,5 @@
 """The classifier as its users meet it."""
 
-import os
 import warnings
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from siamesekit.backbones import MLP, Conv4
 from siamesekit.errors import (
     InvalidDataError,
     InvalidParameterError,
-    SavedModelError,
     UnknownPartError,
 )
 from siamesekit.heads import CosineHead, L1Head
@@ -251,110 +249,6 @@ def test_checkpoints_resume(tmp_path: Path, digits: Digits) -> None:
         again = SiameseClassifier("mlp", max_epochs=3, random_state=0, checkpoint=path)
         again.fit(X[:200], y[:200])
     assert again.history_.epochs == 3
-
-
-# -- saving -----------------------------------------------------------------------------------
-
-
-def test_a_saved_classifier_is_the_same(
-    clf: SiameseClassifier, digits: Digits, tmp_path: Path
-) -> None:
-    X, y = digits
-    clf.enroll(X[y == 9][:1], [9])
-    clf.save(tmp_path / "m")
-    loaded = SiameseClassifier.load(tmp_path / "m")
-    np.testing.assert_array_equal(loaded.transform(X[:20]), clf.transform(X[:20]))
-    np.testing.assert_array_equal(loaded.predict_proba(X[:20]), clf.predict_proba(X[:20]))
-    np.testing.assert_array_equal(loaded.similarity(X[:3], X[:4]), clf.similarity(X[:3], X[:4]))
-    assert loaded.classes_.tolist() == clf.classes_.tolist()
-    assert loaded.get_params(deep=False).keys() == clf.get_params(deep=False).keys()
-    loaded.enroll(X[y == 8][:1], [8])
-    loaded.save(tmp_path / "m")
-    assert 8 in SiameseClassifier.load(tmp_path / "m").classes_
-    assert sorted(os.listdir(tmp_path)) == ["m"]
-    assert not list((tmp_path / "m").glob("*.pkl"))
-
-
-@pytest.mark.parametrize("labels", [["a", "bb"], [1.5, 2.0], [True, False], [10**12, -3]])
-def test_labels_keep_their_type(labels: list[object], tmp_path: Path, digits: Digits) -> None:
-    y = np.array(labels)[digits[1][:60] % 2]
-    y = y.astype(object) if isinstance(labels[0], str) else y
-    if isinstance(labels[0], float):
-        y = y.astype(np.float32) * 2
-    clf = SiameseClassifier("mlp", max_epochs=1).fit(digits[0][:60], y)
-    clf.save(tmp_path / "m")
-    loaded = SiameseClassifier.load(tmp_path / "m").classes_
-    assert loaded.dtype == clf.classes_.dtype
-    assert loaded.tolist() == clf.classes_.tolist()
-
-
-def test_parts_with_parameters_come_back(tmp_path: Path, digits: Digits) -> None:
-    clf = SiameseClassifier(
-        MLP(hidden=(16, 8)), L1Head, BCELoss(balance=True), sampler="pairs", max_epochs=1
-    ).fit(digits[0][:60], digits[1][:60])
-    clf.save(tmp_path / "m")
-    loaded = SiameseClassifier.load(tmp_path / "m")
-    assert loaded.backbone.hidden == (16, 8)
-    assert loaded.loss.balance is True
-    assert isinstance(loaded.head_, L1Head)
-
-
-def test_a_part_without_a_name_must_be_given_again(tmp_path: Path, digits: Digits) -> None:
-    X, y = digits[0][:60], digits[1][:60]
-    net = nn.Sequential(nn.Flatten(), nn.Linear(64, 8))
-    clf = SiameseClassifier(net, max_epochs=1).fit(X, y)
-    clf.save(tmp_path / "m")
-    with pytest.raises(SavedModelError, match=r"Sequential.*backbone=\.\.\."):
-        SiameseClassifier.load(tmp_path / "m")
-    loaded = SiameseClassifier.load(tmp_path / "m", backbone=net)
-    np.testing.assert_array_equal(loaded.predict(X), clf.predict(X))
-
-
-@pytest.mark.parametrize("damage", ["truncate", "delete", "version", "json", "not a model"])
-def test_a_damaged_folder_is_refused(
-    damage: str, fitted: SiameseClassifier, tmp_path: Path
-) -> None:
-    path = tmp_path / "m"
-    fitted.save(path)
-    weights, description = path / "weights.safetensors", path / "model.json"
-    if damage == "truncate":
-        weights.write_bytes(weights.read_bytes()[:-10])
-    elif damage == "delete":
-        weights.unlink()
-    elif damage == "version":
-        description.write_text(description.read_text().replace('"format": 1', '"format": 99'))
-    elif damage == "json":
-        description.write_text("{")
-    else:
-        description.unlink()
-    with pytest.raises(SavedModelError, match=str(path)):
-        SiameseClassifier.load(path)
-
-
-def test_saving_overwrites_nothing_that_is_no_model(
-    fitted: SiameseClassifier, tmp_path: Path
-) -> None:
-    precious = tmp_path / "thesis"
-    precious.mkdir()
-    (precious / "chapter1.txt").write_text("…")
-    with pytest.raises(InvalidParameterError, match="neither"):
-        fitted.save(precious)
-    assert (precious / "chapter1.txt").exists()
-
-
-def test_a_failed_save_keeps_the_old_one(
-    fitted: SiameseClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fitted.save(tmp_path / "m")
-
-    def full(*args: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr("siamesekit.estimators._saving.save_file", full)
-    with pytest.raises(OSError, match="disk full"):
-        fitted.save(tmp_path / "m")
-    assert sorted(os.listdir(tmp_path)) == ["m"]
-    assert SiameseClassifier.load(tmp_path / "m").classes_.tolist() == fitted.classes_.tolist()
 
 
 # -- bad input --------------------------------------------------------------------------------
