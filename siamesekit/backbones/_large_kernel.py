@@ -5,9 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from siamesekit._eager import is_eager, plain_gradients
 from siamesekit.backbones._spectral import Tiling, cheapest_tiling, spectral_conv2d
 
 __all__ = ["LargeKernelConv2d"]
@@ -28,7 +28,9 @@ class LargeKernelConv2d(nn.Conv2d):
     work: the transforms of images and kernels are multiplied, one small matrix product a
     frequency [1]_. 64 maps of 48×48 pixels with 128 kernels of 7×7 then take an eighth of the
     multiplications. Where a window holds few numbers only the gradient of the weights has a way of
-    its own, as one matrix product. Elsewhere (a GPU, bfloat16) it is ``nn.Conv2d``.
+    its own, as one matrix product. Elsewhere (a GPU, bfloat16) it is ``nn.Conv2d``, and so it is
+    to all that records or rewrites: export, tracing, ``torch.compile``, ``torch.func``, gradients
+    of gradients.
 
     Parameters
     ----------
@@ -50,10 +52,8 @@ class LargeKernelConv2d(nn.Conv2d):
         ----------
         input : Tensor of float, shape (b, in_channels, h, w)
         """
-        exact = input.dtype in (torch.float32, torch.float64) and input.dtype == self.weight.dtype
-        if input.device.type != "cpu" or not exact or torch.is_autocast_enabled("cpu"):
+        if self.bias is None or not self._is_ours(input):
             return super().forward(input)
-        assert self.bias is not None
         tiling = self._tiling(*input.shape[2:])
         if tiling is not None:
             return spectral_conv2d(input, self.weight, self.bias, tiling)
@@ -61,6 +61,18 @@ class LargeKernelConv2d(nn.Conv2d):
             maps: Tensor = _FewInputs.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
             return maps
         return super().forward(input)
+
+    def _is_ours(self, input: Tensor) -> bool:
+        """Return whether the ways of this class know what to do with `input`."""
+        return (
+            is_eager(input, self.weight, self.bias)
+            and input.ndim == 4
+            and input.shape[1] == self.in_channels
+            and input.device.type == self.weight.device.type == "cpu"
+            and input.dtype in (torch.float32, torch.float64)
+            and input.dtype == self.weight.dtype
+            and not torch.is_autocast_enabled("cpu")
+        )
 
     def _tiling(self, height: int, width: int) -> Tiling | None:
         """Return how the spectra are best taken, or None where the direct sum is cheaper."""
@@ -79,13 +91,14 @@ class _FewInputs(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
+        ctx.save_for_backward(x, weight, bias)
         return F.conv2d(x, weight, bias)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor]:
-        x, weight = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(F.conv2d, (x, weight, bias), grad)
         out, _, side, _ = weight.shape
         of_weight = weight.new_zeros(out, weight[0].numel())
         for image, of_maps in zip(x, grad.permute(0, 2, 3, 1), strict=True):

@@ -7,17 +7,21 @@ Fourier transform of one map at a time would have to turn the maps round before 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from siamesekit._eager import is_eager, plain_gradients
 
 __all__ = ["Tiling", "cheapest_tiling", "spectral_conv2d"]
+
+_Table = TypeVar("_Table")
 
 # Images at a time: their buffers stay in the cache.
 _CHUNK = 4
@@ -125,21 +129,22 @@ class _SpectralConv2d(Function):
         taps = weight.permute(2, 3, 1, 0).reshape(side * side, channels * out)
         kernels = _kernel_spectra(taps, tiling, channels, out)
         images = _spectra(x.permute(0, 2, 3, 1), tiling, *tiling.period)
-        ctx.save_for_backward(images, kernels)
+        ctx.save_for_backward(x, weight, bias, images, kernels)
         ctx.tiling = tiling
         products = torch.bmm(images, kernels)
         # A constant is a term of frequency 0 alone.
         products[0, :, :out] += bias * math.prod(tiling.period)
         place = (len(x), out, x.shape[2] - side + 1, x.shape[3] - side + 1)
-        maps = torch.empty(place, dtype=x.dtype, memory_format=torch.channels_last)
+        maps = torch.empty(place, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         # Not a view is returned: autograd would let nothing after it write in place.
         _write_images(maps.permute(0, 2, 3, 1), products, tiling, tiling.rows, tiling.columns)
         return maps
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
-        images, kernels = ctx.saved_tensors
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, images, kernels = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return *plain_gradients(F.conv2d, inputs, grad), None
         tiling: Tiling = ctx.tiling
         channels, out = kernels.shape[1] // 2, kernels.shape[2] // 2
         grads = _spectra(grad.permute(0, 2, 3, 1), tiling, tiling.rows, tiling.columns)
@@ -224,14 +229,26 @@ def _write_images(
                 place.copy_(pixels)
 
 
-@lru_cache(maxsize=_TABLES)
+def _kept(table: Callable[..., _Table]) -> Callable[..., _Table]:
+    """Keep the last few of a function's tables: they are the same for every batch."""
+
+    @lru_cache(maxsize=_TABLES)
+    def ordinary(*sizes: Any) -> _Table:
+        # What inference mode makes could not be used in training later on.
+        with torch.inference_mode(False):
+            return table(*sizes)
+
+    return ordinary
+
+
+@_kept
 def _down(height: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the transform of real columns: (half · 2, pixels), the real part first in each two."""
     angle = _angles(height // 2 + 1, pixels, height)
     return torch.stack([angle.cos(), -angle.sin()], 1).reshape(-1, pixels).to(dtype)
 
 
-@lru_cache(maxsize=_TABLES)
+@_kept
 def _across(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the transform of complex rows: (2 · width, 2 · pixels), all real parts first."""
     angle = _angles(width, pixels, width)
@@ -239,20 +256,20 @@ def _across(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     return torch.cat([torch.cat([cos, sin], 1), torch.cat([-sin, cos], 1)]).to(dtype)
 
 
-@lru_cache(maxsize=_TABLES)
+@_kept
 def _across_back(width: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the inverse of `_across` at the first `pixels`: its adjoint over `width`."""
     return (_across(width, pixels, torch.float64).T / width).to(dtype).contiguous()
 
 
-@lru_cache(maxsize=_TABLES)
+@_kept
 def _down_back(height: int, pixels: int, dtype: torch.dtype) -> Tensor:
     """Return the inverse of `_down` at the first `pixels`."""
     share = _shares(height, torch.float64).repeat_interleave(2)[:, None]
     return (_down(height, pixels, torch.float64) * share / height).T.to(dtype).contiguous()
 
 
-@lru_cache(maxsize=_TABLES)
+@_kept
 def _waves(height: int, width: int, side: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, a frequency a row and a pixel of the kernel a column."""
     down = _angles(height // 2 + 1, side, height)[:, None, :, None]

@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from siamesekit._checks import check_flag, check_integer
+from siamesekit._eager import is_eager
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones._wrapper import Wrapper
+from siamesekit.backbones.base import Backbone
 from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
@@ -107,9 +109,9 @@ class _Turned(nn.Module):
         super().__init__()
         self.inner = inner
         self.mirrored = mirrored
-        self.affine = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
+        affine = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
         # Fixed maps, so that an embedding depends on nothing but its image.
-        self.maps = self.affine.matrices(moved, torch.Generator().manual_seed(0)) if moved else None
+        self.maps = affine.matrices(moved, torch.Generator().manual_seed(0)) if moved else None
 
     def forward(self, x: Tensor) -> Tensor:
         n = _TURNS * (1 + self.mirrored)
@@ -127,11 +129,22 @@ class _Turned(nn.Module):
         if self.maps is None:
             return total
         for one in self.maps.to(x.device):
-            with torch.autocast(x.device.type, enabled=False):
-                moved = self.affine.move(x, one.expand(len(x), 2, 3))
-            total = total + self._unit(moved)
+            total = total + self._unit(self._moved(x, one))
         return functional.normalize(total, dim=1)
 
+    def _moved(self, x: Tensor, one: Tensor) -> Tensor:
+        """Return all images moved by one map, shape (2, 3)."""
+        with torch.autocast(x.device.type, enabled=False):
+            # The grid of one image, seen by all: an exported network then takes any batch.
+            grid = functional.affine_grid(one[None], [1, 1, *x.shape[2:]], align_corners=False)
+            grid = grid.expand(x.shape[0], -1, -1, -1)
+            # In half precision positions would be rounded to whole pixels.
+            return functional.grid_sample(x.float(), grid, align_corners=False).to(x.dtype)
+
     def _unit(self, x: Tensor) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
+        if not isinstance(self.inner, Backbone):
+            # Other networks may expect `view` to work, and work in place on what is theirs.
+            x = x.clone(memory_format=torch.contiguous_format)
+        elif self.inner.channels_last and is_eager(x):
+            x = x.contiguous(memory_format=torch.channels_last)
         return functional.normalize(self.inner(x).float(), dim=1)
