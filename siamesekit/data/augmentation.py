@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from siamesekit._checks import check_number
+from siamesekit._checks import check_integer, check_number, shown
 from siamesekit._params import Part
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.registry import register
@@ -58,7 +58,7 @@ class RandomAffine(Part):
         check_number("p", p, low=0.0, high=1.0)
         check_number("fill", fill)
         if not isinstance(scale, tuple | list) or len(scale) != 2:
-            raise InvalidParameterError(f"scale must be a pair (low, high); got {scale!r}.")
+            raise InvalidParameterError(f"scale must be a pair (low, high); got {shown(scale)}.")
         check_number("scale[0]", scale[0], low=0.0, open_low=True)
         check_number("scale[1]", scale[1], low=scale[0])
         self.rotation = rotation
@@ -89,19 +89,17 @@ class RandomAffine(Part):
         Returns
         -------
         Tensor of float, shape (b, c, h, w)
+            Of no images, none.
 
         Raises
         ------
         InvalidDataError
             If `x` is no batch of images in floating point.
         InvalidParameterError
-            If `generator` is on another device than `x`.
+            If `generator` is none, or on another device than `x`.
         """
-        if x.ndim != 4 or not x.is_floating_point():
-            raise InvalidDataError(
-                f"x must be floating point of shape (b, c, h, w); got {x.dtype} of shape "
-                f"{tuple(x.shape)}."
-            )
+        _check_batch(x)
+        _check_generator(generator)
         if generator.device.type != x.device.type:
             raise InvalidParameterError(
                 f"generator must be on the device of x ({x.device}); it is on {generator.device}."
@@ -120,7 +118,18 @@ class RandomAffine(Part):
         Returns
         -------
         Tensor of float, shape (b, c, h, w)
+
+        Raises
+        ------
+        InvalidDataError
+            If `x` is no batch of images in floating point, or there is not one map an image.
         """
+        _check_batch(x)
+        if not isinstance(maps, Tensor) or maps.shape != (len(x), 2, 3):
+            got = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
+            raise InvalidDataError(f"maps must have shape ({len(x)}, 2, 3); got {got}.")
+        if len(x) == 0:  # grid_sample refuses what there is none of
+            return x.clone()
         # Half precision would round positions to whole pixels, so the sampling is in float32.
         grid = F.affine_grid(maps, list(x.shape), align_corners=False)
         moved = F.grid_sample(x.float() - self.fill, grid, mode="bilinear", align_corners=False)
@@ -140,7 +149,15 @@ class RandomAffine(Part):
         -------
         Tensor of float32, shape (n, 2, 3)
             On the generator's device.
+
+        Raises
+        ------
+        InvalidParameterError
+            If an argument is not allowed.
         """
+        check_integer("n", n, low=0)
+        check_number("aspect", aspect, low=0.0, open_low=True)
+        _check_generator(generator)
         angle = self._draw(n, generator, math.radians(self.rotation))
         shear_x, shear_y = (self._draw(n, generator, self.shear) for _ in range(2))
         shift_x, shift_y = (self._draw(n, generator, 2 * self.translate) for _ in range(2))
@@ -172,3 +189,20 @@ class RandomAffine(Part):
             return value
         takes_part = torch.rand(n, generator=generator, device=device) < self.p
         return torch.where(takes_part, value, torch.full_like(value, neutral))
+
+
+def _check_batch(x: object) -> None:
+    if not isinstance(x, Tensor):
+        raise InvalidDataError(f"x must be a Tensor; got {type(x).__name__}.")
+    if x.ndim != 4 or not x.is_floating_point() or 0 in x.shape[1:]:
+        raise InvalidDataError(
+            f"x must be floating point of shape (b, c, h, w); got {x.dtype} of shape "
+            f"{tuple(x.shape)}."
+        )
+
+
+def _check_generator(generator: object) -> None:
+    if not isinstance(generator, torch.Generator):
+        raise InvalidParameterError(
+            f"generator must be a torch.Generator; got {type(generator).__name__}."
+        )

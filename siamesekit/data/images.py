@@ -1,6 +1,6 @@
 """Labelled images in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,10 +8,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from siamesekit._checks import check_integer, near_matches
+from siamesekit._checks import check_integer, near_matches, shown
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["ImageSet", "resize"]
+__all__ = ["LARGEST_SIDE", "ImageSet", "check_image_set", "check_images", "resize"]
+
+LARGEST_SIDE = 4096
+"""Pixels; a larger image is a slip of the pen, or asks for more memory than there is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,11 @@ class ImageSet:
         Group of each image: the alphabet of a character.
     drawers : ndarray or None, shape (n,)
         Who drew each image: a person, or the face of a font.
+
+    Raises
+    ------
+    InvalidDataError
+        If the images are no such array, or a column has not one entry an image.
     """
 
     X: np.ndarray
@@ -36,18 +44,31 @@ class ImageSet:
     drawers: np.ndarray | None = None
 
     def __post_init__(self) -> None:
+        X = check_images("X", self.X, empty=True)
         for name in ("y", "groups", "drawers"):
             column = getattr(self, name)
-            if column is not None and len(column) != len(self.X):
+            if column is None and name != "y":
+                continue
+            entries = np.asarray(column)
+            if entries.shape != (len(X),):
+                got = shown(column) if entries.ndim == 0 else _count(entries.shape)
                 raise InvalidDataError(
-                    f"{name} must hold one entry an image ({len(self.X)}); got {len(column)}."
+                    f"{name} must hold one entry an image ({len(X)}); got {got}."
                 )
+            object.__setattr__(self, name, entries)
 
     def __len__(self) -> int:
         return len(self.X)
 
     def subset(self, chosen: np.ndarray) -> Self:
-        """Return the images that a mask or positions choose."""
+        """Return the images that a mask or positions choose.
+
+        Raises
+        ------
+        InvalidDataError
+            If it is neither, or an image that is chosen is not there.
+        """
+        chosen = _checked_choice(chosen, len(self))
         return replace(
             self,
             X=self.X[chosen],
@@ -66,18 +87,59 @@ class ImageSet:
         """
         if self.groups is None:
             raise InvalidDataError("held_out needs groups; these images have none.")
-        names: list[object] = [held_out] if isinstance(held_out, str) else list(held_out)
-        known = np.unique(self.groups).tolist()
+        several = isinstance(held_out, Iterable) and not isinstance(held_out, str | bytes)
+        listed = np.asarray(held_out, dtype=None if hasattr(held_out, "dtype") else object)
+        names: list[object] = listed.tolist() if several and listed.ndim == 1 else [held_out]
+        # A set, so that what has no plain equality (an array) is only looked up by its hash.
+        known = set(np.unique(self.groups).tolist())
         for name in names:
-            if name not in known:
-                hint = near_matches(str(name), [str(group) for group in known])
-                raise InvalidDataError(f"held_out must name groups; {name!r} is none.{hint}")
+            if not isinstance(name, Hashable) or name not in known:
+                hint = near_matches(str(name), sorted(map(str, known)))
+                raise InvalidDataError(f"held_out must name groups; {shown(name)} is none.{hint}")
         mask = np.isin(self.groups, np.array(names))
         return self.subset(~mask), self.subset(mask)
 
     def resized(self, side: int) -> Self:
         """Return the images averaged down (or up) to `side` × `side` pixels."""
         return replace(self, X=resize(self.X, side))
+
+
+def check_images(
+    name: str, images: object, *, ranks: tuple[int, ...] = (3, 4), empty: bool = False
+) -> np.ndarray:
+    """Return `images` if they are an array of bytes with an image in each row.
+
+    Parameters
+    ----------
+    name : str
+        What to call them in an error.
+    images : object
+    ranks : tuple of int
+        Numbers of axes that are allowed: 3 for ``(n, h, w)``, 4 for ``(n, c, h, w)``.
+    empty : bool
+        Whether there may be no image.
+
+    Raises
+    ------
+    InvalidDataError
+        If they are not.
+    """
+    shapes = " or ".join({3: "(n, h, w)", 4: "(n, c, h, w)"}[rank] for rank in ranks)
+    wanted = f"{name} must be uint8 of shape {shapes}"
+    if not isinstance(images, np.ndarray):
+        raise InvalidDataError(f"{wanted}; got {type(images).__name__}.")
+    fits = images.ndim in ranks and images.dtype == np.uint8 and 0 not in images.shape[1:]
+    if not fits or (len(images) == 0 and not empty):
+        least = "" if empty else ", n at least 1"
+        raise InvalidDataError(f"{wanted}{least}; got {images.dtype} of shape {images.shape}.")
+    return images
+
+
+def check_image_set(images: object) -> ImageSet:
+    """Return `images` if they are an `ImageSet`; raise `InvalidDataError` otherwise."""
+    if not isinstance(images, ImageSet):
+        raise InvalidDataError(f"images must be an ImageSet; got {type(images).__name__}.")
+    return images
 
 
 def resize(images: np.ndarray, side: int) -> np.ndarray:
@@ -87,6 +149,7 @@ def resize(images: np.ndarray, side: int) -> np.ndarray:
     ----------
     images : ndarray of uint8, shape (n, h, w) or (n, c, h, w)
     side : int
+        From 1 to 4,096.
 
     Returns
     -------
@@ -94,15 +157,13 @@ def resize(images: np.ndarray, side: int) -> np.ndarray:
 
     Raises
     ------
+    InvalidParameterError
+        If `side` is not allowed.
     InvalidDataError
         If there are no images of bytes.
     """
-    check_integer("side", side, low=1)
-    if images.ndim not in (3, 4) or images.dtype != np.uint8 or len(images) == 0:
-        raise InvalidDataError(
-            "images must be uint8 of shape (n, h, w) or (n, c, h, w), n at least 1; got "
-            f"{images.dtype} of shape {images.shape}."
-        )
+    check_integer("side", side, low=1, high=LARGEST_SIDE)
+    check_images("images", images)
     blocks = []
     for start in range(0, len(images), 1024):
         block = torch.from_numpy(np.ascontiguousarray(images[start : start + 1024]))
@@ -112,3 +173,21 @@ def resize(images: np.ndarray, side: int) -> np.ndarray:
         blocks.append(small.round().to(torch.uint8).numpy())
     resized = np.concatenate(blocks)
     return resized[:, 0] if images.ndim == 3 else resized
+
+
+def _checked_choice(chosen: object, n: int) -> np.ndarray:
+    positions = np.asarray(chosen)
+    if positions.dtype == bool and positions.shape == (n,):
+        return positions
+    if positions.size == 0 and positions.ndim == 1:
+        return positions.astype(np.intp)
+    whole = positions.ndim == 1 and positions.dtype.kind in "iu"
+    if not whole or positions.min() < -n or positions.max() >= n:
+        raise InvalidDataError(
+            f"chosen must be a mask of {n} images or positions among them; got {shown(chosen)}."
+        )
+    return positions
+
+
+def _count(shape: tuple[int, ...]) -> str:
+    return str(shape[0]) if len(shape) == 1 else f"shape {shape}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from siamesekit.data.images import ImageSet
+from siamesekit.data.images import ImageSet, check_image_set
 from siamesekit.data.omniglot import LAKE_ALPHABETS
 from siamesekit.errors import InvalidDataError
 
@@ -84,6 +84,7 @@ def koch_split(images: ImageSet) -> KochSplit:
     .. [1] G. Koch, R. Zemel, R. Salakhutdinov, "Siamese neural networks for one-shot image
        recognition", ICML Deep Learning Workshop, 2015.
     """
+    check_image_set(images)
     if images.groups is None or images.drawers is None:
         raise InvalidDataError("images must have groups (alphabets) and drawers.")
     found = len(np.unique(images.groups))

@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from siamesekit._checks import check_integer, check_number
-from siamesekit.data.images import resize
+from siamesekit.data.images import LARGEST_SIDE, check_images, resize
 from siamesekit.errors import InvalidDataError
 
 __all__ = ["redraw"]
@@ -25,9 +25,9 @@ def redraw(images: np.ndarray, side: int = 28, pen: int = 3, threshold: float = 
     images : ndarray of uint8, shape (n, h, w)
         Square; ink 255, paper 0.
     side : int
-        Of the images returned, in pixels.
+        Of the images returned, in pixels; from 1 to 4,096.
     pen : int
-        Width of the stroke in pixels of a canvas of 105 × 105.
+        Width of the stroke in pixels of a canvas of 105 × 105; from 1 to 105.
     threshold : float
         Share of full ink, in (0, 1), from which a pixel is ink.
 
@@ -37,6 +37,8 @@ def redraw(images: np.ndarray, side: int = 28, pen: int = 3, threshold: float = 
 
     Raises
     ------
+    InvalidParameterError
+        If a number is not allowed.
     InvalidDataError
         If `images` has another shape or type.
 
@@ -45,14 +47,12 @@ def redraw(images: np.ndarray, side: int = 28, pen: int = 3, threshold: float = 
     .. [1] T. Y. Zhang, C. Y. Suen, "A fast parallel algorithm for thinning digital patterns",
        Communications of the ACM 27, 1984.
     """
-    check_integer("side", side, low=1)
-    check_integer("pen", pen, low=1)
+    check_integer("side", side, low=1, high=LARGEST_SIDE)
+    check_integer("pen", pen, low=1, high=_RESOLUTION)
     check_number("threshold", threshold, low=0.0, high=1.0, open_low=True, open_high=True)
-    if images.ndim != 3 or images.dtype != np.uint8 or images.shape[1] != images.shape[2]:
-        raise InvalidDataError(
-            "images must be uint8 of shape (n, side, side); "
-            f"got {images.dtype} of shape {images.shape}."
-        )
+    check_images("images", images, ranks=(3,), empty=True)
+    if images.shape[1] != images.shape[2]:
+        raise InvalidDataError(f"images must have shape (n, side, side); got {images.shape}.")
     reach = np.arange(pen) - (pen - 1) / 2
     nib = np.hypot(*np.meshgrid(reach, reach)) <= pen / 2
     redrawn = np.empty((len(images), side, side), dtype=np.uint8)

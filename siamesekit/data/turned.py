@@ -3,7 +3,7 @@
 import numpy as np
 
 from siamesekit._checks import check_flag
-from siamesekit.data.images import ImageSet
+from siamesekit.data.images import ImageSet, check_image_set
 from siamesekit.errors import InvalidDataError
 
 __all__ = ["with_turns"]
@@ -40,6 +40,7 @@ def with_turns(images: ImageSet, mirrored: bool = False) -> ImageSet:
     .. [1] A. Santoro et al., "Meta-learning with memory-augmented neural networks", ICML 2016,
        §4.1: "new classes through 90°, 180° and 270° rotations".
     """
+    check_image_set(images)
     check_flag("mirrored", mirrored)
     if images.X.shape[-1] != images.X.shape[-2]:
         raise InvalidDataError(

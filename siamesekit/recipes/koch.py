@@ -9,6 +9,7 @@ from siamesekit._checks import check_flag, check_integer, shown
 from siamesekit._random import RandomState
 from siamesekit.backbones import KochNet
 from siamesekit.data import ImageSet, RandomAffine
+from siamesekit.data.images import check_image_set
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators import SiameseClassifier
 from siamesekit.evaluation import one_shot_validation
@@ -198,8 +199,7 @@ def koch_trials(images: ImageSet, n_trials: int = 320) -> Callable[[TrainingLine
     """
     if check_integer("n_trials", n_trials, low=WAY) % WAY:
         raise InvalidParameterError(f"n_trials must be a multiple of {WAY}; got {shown(n_trials)}.")
-    if not isinstance(images, ImageSet):
-        raise InvalidDataError(f"images must be an ImageSet; got {type(images).__name__}.")
+    check_image_set(images)
     if images.groups is None or images.drawers is None:
         raise InvalidDataError("images must have groups (alphabets) and drawers.")
     return one_shot_validation(

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -174,3 +175,32 @@ def test_a_batch_moved_by_maps_drawn_apart_is_the_batch_distorted_at_once() -> N
     affine, x = RandomAffine(fill=0.5), torch.rand(4, 1, 20, 30, generator=gen())
     maps = affine.matrices(4, gen(1), aspect=30 / 20)
     assert torch.equal(affine.move(x, maps), affine(x, gen(1)))
+
+
+@pytest.mark.parametrize("x", [None, 5, np.zeros((2, 1, 8, 8)), torch.zeros(2, 1, 0, 8), "x"])
+def test_what_is_no_batch_of_images_is_refused(x: object) -> None:
+    affine = RandomAffine()
+    with pytest.raises(InvalidDataError, match="x must be"):
+        affine(x, gen(0))  # type: ignore[arg-type]
+    with pytest.raises(InvalidDataError, match="x must be"):
+        affine.move(x, torch.zeros(2, 2, 3))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("generator", [None, 0, np.random.default_rng(0)])
+def test_what_is_no_generator_is_refused(generator: object) -> None:
+    with pytest.raises(InvalidParameterError, match=r"generator must be a torch\.Generator"):
+        RandomAffine()(torch.zeros(2, 1, 8, 8), generator)  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match=r"generator must be a torch\.Generator"):
+        RandomAffine().matrices(2, generator)  # type: ignore[arg-type]
+
+
+def test_no_images_are_moved_to_none_and_each_image_has_its_map() -> None:
+    assert RandomAffine()(torch.zeros(0, 1, 8, 8), gen(0)).shape == (0, 1, 8, 8)
+    for maps in (None, torch.zeros(3, 2, 3), torch.zeros(2, 3, 3)):
+        with pytest.raises(InvalidDataError, match=r"maps must have shape \(2, 2, 3\)"):
+            RandomAffine().move(torch.zeros(2, 1, 8, 8), maps)  # type: ignore[arg-type]
+    for n in (-1, 1.5, None):
+        with pytest.raises(InvalidParameterError, match="n must be"):
+            RandomAffine().matrices(n, gen(0))  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="aspect must be"):
+        RandomAffine().matrices(2, gen(0), aspect=0)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from siamesekit.data import ImageSet, resize
+from siamesekit.data import ImageSet, koch_split, redraw, resize, with_turns
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 
 
@@ -76,3 +76,62 @@ def test_only_bytes_are_resized(images: ImageSet) -> None:
             resize(bad, 2)
     with pytest.raises(InvalidParameterError, match="side"):
         resize(images.X, 0)
+
+
+WRONG = [None, 5, 1.5, "x", b"", [], True, object(), np.array(3), np.zeros((2, 2)), {}]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+class TestWhatIsNone:
+    """Everything is refused by name that is no array, no column, no group, no set of images."""
+
+    def test_images_and_columns(self, wrong: object) -> None:
+        X, y = np.zeros((4, 8, 8), np.uint8), np.arange(4)
+        with pytest.raises(InvalidDataError, match="X must be uint8"):
+            ImageSet(wrong, y)  # type: ignore[arg-type]
+        with pytest.raises(InvalidDataError, match="y must hold one entry an image"):
+            ImageSet(X, wrong)  # type: ignore[arg-type]
+        if wrong is not None:
+            with pytest.raises(InvalidDataError, match="drawers must hold one entry an image"):
+                ImageSet(X, y, None, wrong)  # type: ignore[arg-type]
+
+    def test_functions_of_images(self, wrong: object) -> None:
+        for function in (lambda images: resize(images, 4), redraw):
+            with pytest.raises(InvalidDataError, match="images must be uint8"):
+                function(wrong)
+        for function in (with_turns, koch_split):
+            with pytest.raises(InvalidDataError, match="images must be an ImageSet"):
+                function(wrong)
+
+    def test_choices(self, wrong: object) -> None:
+        images = ImageSet(np.zeros((4, 8, 8), np.uint8), np.arange(4), np.array(list("abcd")))
+        if not isinstance(wrong, list | dict):  # of nothing is nothing
+            with pytest.raises(InvalidDataError, match="held_out must name groups"):
+                images.split_groups(wrong)  # type: ignore[arg-type]
+        if not isinstance(wrong, list):
+            with pytest.raises(InvalidDataError, match="chosen must be a mask of 4 images"):
+                images.subset(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "4", None, True, 10**5, 10**400, 2**63])
+def test_sides_and_pens_are_counted_and_bounded(number: object) -> None:
+    images = np.zeros((1, 8, 8), np.uint8)
+    for name, function in (
+        ("side", lambda n: resize(images, n)),
+        ("side", lambda n: redraw(images, side=n)),
+        ("pen", lambda n: redraw(images, pen=n)),
+    ):
+        with pytest.raises(InvalidParameterError, match=f"{name} must be an integer in"):
+            function(number)
+
+
+def test_images_without_pixels_are_refused() -> None:
+    for function in (lambda images: resize(images, 4), redraw):
+        with pytest.raises(InvalidDataError, match=r"got uint8 of shape \(2, 0, 0\)"):
+            function(np.zeros((2, 0, 0), np.uint8))
+
+
+def test_columns_may_be_lists_and_a_subset_empty() -> None:
+    images = ImageSet(np.zeros((2, 8, 8), np.uint8), ["a", "b"], groups=["P", "Q"])
+    assert images.subset(np.array([True, False])).y.tolist() == ["a"]
+    assert len(images.subset([])) == 0
