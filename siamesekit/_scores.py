@@ -10,7 +10,14 @@ from siamesekit._checks import check_integer
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["check_embeddings", "check_scores", "check_tuples", "in_float32", "shown"]
+__all__ = [
+    "check_embeddings",
+    "check_scores",
+    "check_tuples",
+    "in_float32",
+    "is_float_matrix",
+    "shown",
+]
 
 
 def check_scores(
@@ -40,7 +47,7 @@ def check_scores(
     rows = "" if start is None else ", or some of its rows, (r, b)"
     name = "inputs" if kind == "score" else "distances"
     wanted = f"{name} must be a float {kind} matrix of shape (b, b){rows}"
-    if not _is_float(scores, 2):
+    if not is_float_matrix(scores):
         raise InvalidDataError(f"{wanted}; got {shown(scores)}.")
     r, b = scores.shape
     # As many labels as rows: the scores are meant to be square.
@@ -73,7 +80,7 @@ def check_embeddings(embeddings: object, labels: object, start: int = 0) -> None
     InvalidParameterError
         If `start` is no such integer.
     """
-    if not _is_float(embeddings, 2):
+    if not is_float_matrix(embeddings):
         raise InvalidDataError(
             f"embeddings must be a float tensor of shape (b, d); got {shown(embeddings)}."
         )
@@ -127,8 +134,9 @@ def shown(value: object) -> str:
     return kind if shape is None else f"{kind} of shape {shape}"
 
 
-def _is_float(value: object, ndim: int) -> TypeGuard[Tensor]:
-    return isinstance(value, Tensor) and value.ndim == ndim and value.is_floating_point()
+def is_float_matrix(value: object) -> TypeGuard[Tensor]:
+    """Return whether `value` is a float tensor of two dimensions."""
+    return isinstance(value, Tensor) and value.ndim == 2 and value.is_floating_point()
 
 
 def _check_labels(labels: object, size: int, of_what: str) -> None:

@@ -5,6 +5,7 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from siamesekit._scores import is_float_matrix, shown
 from siamesekit.errors import InvalidDataError
 from siamesekit.heads.base import Head
 
@@ -80,11 +81,11 @@ class CheckedHead(Head):
             return self.aligned(*_one_type(a, b))
 
     def _check(self, a: Tensor, b: Tensor) -> None:
-        for name, embeddings in (("a", a), ("b", b)):
-            if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        given: list[tuple[str, object]] = [("a", a), ("b", b)]
+        for name, embeddings in given:
+            if not is_float_matrix(embeddings):
                 raise InvalidDataError(
-                    f"{name} must be a float tensor of shape (rows, d); "
-                    f"got {embeddings.dtype} of shape {tuple(embeddings.shape)}."
+                    f"{name} must be a float tensor of shape (rows, d); got {shown(embeddings)}."
                 )
         if a.shape[1] != b.shape[1]:
             raise InvalidDataError(

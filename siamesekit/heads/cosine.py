@@ -1,9 +1,14 @@
 """The cosine distance."""
 
+from typing import Any
+
+import torch
 from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from siamesekit.heads._checked import CheckedHead
-from siamesekit.heads._unit import unit
+from siamesekit.heads._exact import all_squares, pair_squares, unit
 from siamesekit.registry import register
 
 __all__ = ["CosineHead"]
@@ -13,7 +18,12 @@ __all__ = ["CosineHead"]
 class CosineHead(CheckedHead):
     """Cosine of the angle less one, in ``[-2, 0]``: the distance is ``1 - cos(a, b)``.
 
-    An embedding of zeros has no direction; its cosine with anything, itself too, is 0.
+    An embedding of zeros has no direction; its cosine with anything, itself too, is 0. Lengths of
+    any scale that float32 holds are taken off first.
+
+    Notes
+    -----
+    Between directions u and v this is ``-|u - v|² / 2``, which stays exact where they are close.
     """
 
     gives = "distance"
@@ -24,10 +34,38 @@ class CosineHead(CheckedHead):
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the scores, (m, n), of embeddings that have length 1 already."""
-        return (a @ b.T - 1).clamp(max=0)
+        scores: Tensor = _Compared.apply(a, b)  # type: ignore[no-untyped-call]
+        return scores
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return self.compare(self.prepare(a), self.prepare(b))
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return ((unit(a) * unit(b)).sum(1) - 1).clamp(max=0)
+        a, b = self.prepare(a), self.prepare(b)
+        # Against zeros the product is 0, and leaves the other its gradient.
+        blank = _is_zero(a) | _is_zero(b)
+        return torch.where(blank, (a * b).sum(1) - 1, _scores(pair_squares(a, b)))
+
+
+class _Compared(Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        blank = _is_zero(a)[:, None] | _is_zero(b)
+        return _scores(all_squares(a, b)).masked_fill_(blank, -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        # That of the products: what else the distance has along a direction changes no direction.
+        a, b = ctx.saved_tensors
+        return grad @ b, grad.T @ a
+
+
+def _scores(squares: Tensor) -> Tensor:
+    """Return scores of squared distances on the unit sphere, of which 4 is the largest."""
+    return (squares / -2).clamp(min=-2)
+
+
+def _is_zero(x: Tensor) -> Tensor:
+    return (x == 0).all(1)

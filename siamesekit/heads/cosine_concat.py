@@ -9,9 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from siamesekit._checks import check_integer, check_number
 from siamesekit._random import Seeds
+from siamesekit.heads._exact import centre, has_wider, unit
 from siamesekit.heads._learned import LearnedHead
-from siamesekit.heads._squared_distances import centred
-from siamesekit.heads._unit import unit
 from siamesekit.registry import register
 
 __all__ = ["CosineConcatHead"]
@@ -47,7 +46,8 @@ class CosineConcatHead(LearnedHead):
     All against all costs an ``(m, d) × (d, n)`` product for each hidden unit. It runs in tiles
     whose largest tensor holds 4 Mi numbers, or one row's ``hidden * dim`` where that is more.
     Where there are several tiles, each is computed again in the backward pass, so that no
-    ``(m, n, hidden)`` activations are kept.
+    ``(m, n, hidden)`` activations are kept. On a processor ``eval()`` mode computes float32
+    embeddings in float64.
 
     References
     ----------
@@ -71,8 +71,21 @@ class CosineConcatHead(LearnedHead):
         self.logit = nn.Linear(self.hidden, 1)
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return self._in_wide(self._cross, a, b)
+
+    def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+        return self._in_wide(self._aligned, a, b)
+
+    def _in_wide(self, compare: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> Tensor:
+        """Return float32 of what float64 gives, in which the company's last digits are lost."""
+        # Training draws what to drop for each pair anyway, and is twice as fast without.
+        if self.training or not has_wider(a):
+            return compare(a, b)
+        return compare(a.double(), b.double()).float()
+
+    def _cross(self, a: Tensor, b: Tensor) -> Tensor:
         of_squares, of_difference, of_cosine, bias = self._dense_parts(a)
-        centred_a, centred_b = centred(a, b)
+        centred_a, centred_b = _around(a, b)
         even_a, even_b = centred_a.square() @ of_squares.T + bias, centred_b.square() @ of_squares.T
         odd_a, odd_b = a.square() @ of_difference.T, b.square() @ of_difference.T
         unit_a, unit_b = unit(a), unit(b)
@@ -86,7 +99,7 @@ class CosineConcatHead(LearnedHead):
 
         return self._by_tiles(tile, len(a), len(b))
 
-    def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
+    def _aligned(self, a: Tensor, b: Tensor) -> Tensor:
         of_squares, of_difference, of_cosine, bias = self._dense_parts(a)
         cosines = (unit(a) * unit(b)).sum(1)
         even = of_squares @ (a - b).square().T + of_cosine * cosines + bias[:, None]
@@ -134,3 +147,12 @@ class CosineConcatHead(LearnedHead):
             return scores
 
         return torch.cat([torch.cat([again_in_backward(i, j) for j in columns], 1) for i in rows])
+
+
+def _around(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both less one of their rows, so that what cancels in float32 is small."""
+    if a.dtype == torch.float64:
+        # Digits enough without; and what is taken off would depend on the company.
+        return a, b
+    origin = centre(a.detach(), b.detach())
+    return a - origin, b - origin

@@ -3,7 +3,8 @@
 from torch import Tensor
 
 from siamesekit.heads._checked import CheckedHead
-from siamesekit.heads._squared_distances import distances, safe_sqrt
+from siamesekit.heads._exact import pair_squares
+from siamesekit.heads._squared_distances import distances
 from siamesekit.registry import register
 
 __all__ = ["EuclideanHead"]
@@ -22,4 +23,4 @@ class EuclideanHead(CheckedHead):
         return -distances(a, b)
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return -safe_sqrt((a - b).square().sum(1))
+        return -pair_squares(a, b, root=True)

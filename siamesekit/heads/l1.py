@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from siamesekit._checks import check_choice
 from siamesekit.heads._learned import LearnedHead
-from siamesekit.heads._weighted_l1 import weighted_l1
+from siamesekit.heads._weighted_l1 import paired_weighted_l1, weighted_l1
 from siamesekit.registry import register
 
 __all__ = ["L1Head"]
@@ -58,4 +58,4 @@ class L1Head(LearnedHead):
         return weighted_l1(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return (a - b).abs() @ self.weight.to(a.dtype) + self.bias.to(a.dtype)
+        return paired_weighted_l1(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)

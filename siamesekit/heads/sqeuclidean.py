@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from siamesekit.heads._checked import CheckedHead
+from siamesekit.heads._exact import pair_squares
 from siamesekit.heads._squared_distances import squared_distances
 from siamesekit.registry import register
 
@@ -23,4 +24,4 @@ class SqEuclideanHead(CheckedHead):
         return -squared_distances(a, b)
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return -(a - b).square().sum(1)
+        return -pair_squares(a, b)

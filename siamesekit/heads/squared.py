@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from siamesekit.heads._exact import pair_squares
 from siamesekit.heads._learned import LearnedHead
 from siamesekit.heads._squared_distances import weighted_squares
 from siamesekit.registry import register
@@ -35,4 +36,4 @@ class SquaredHead(LearnedHead):
         return weighted_squares(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        return (a - b).square() @ self.weight.to(a.dtype) + self.bias.to(a.dtype)
+        return pair_squares(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
