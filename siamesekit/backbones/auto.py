@@ -1,6 +1,7 @@
 """The backbone for data of a given shape."""
 
 from siamesekit._types import Shape
+from siamesekit.backbones._shapes import check_shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.residual import ResidualNet
@@ -22,6 +23,12 @@ def choose_backbone(input_shape: Shape) -> Backbone:
     -------
     Backbone
         `ResidualNet` for images of 8×8 pixels or more, else `MLP`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `input_shape` is no shape.
     """
-    is_image = len(input_shape) == 3 and min(input_shape[1:]) >= _SMALLEST_IMAGE
+    shape = check_shape(input_shape)
+    is_image = len(shape) == 3 and min(shape[1:]) >= _SMALLEST_IMAGE
     return ResidualNet() if is_image else MLP()

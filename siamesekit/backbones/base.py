@@ -4,10 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
 from siamesekit._params import Part
 from siamesekit._types import Shape
+from siamesekit.backbones._shapes import check_shape
 from siamesekit.errors import InvalidDataError, NotBuiltError
 
 __all__ = ["Backbone"]
@@ -67,14 +69,19 @@ class Backbone(Part, nn.Module, ABC):
         ------
         InvalidDataError
             If it was built for another shape, or cannot take this one.
+        InvalidParameterError
+            If `input_shape` is no shape.
         """
+        shape = check_shape(input_shape)
         if self.network is None:
-            self.network = self.layers(tuple(input_shape))
-            self.input_shape = tuple(input_shape)
-        elif self.input_shape != tuple(input_shape):
+            # Weights made in inference mode could never be trained.
+            with torch.inference_mode(False):
+                self.network = self.layers(shape)
+            self.input_shape = shape
+        elif self.input_shape != shape:
             raise InvalidDataError(
                 f"{type(self).__name__} was built for items of shape {self.input_shape}; "
-                f"got {tuple(input_shape)}."
+                f"got {shape}."
             )
         return self
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
-from siamesekit._checks import check_choice, check_flag, check_integer
+from siamesekit._checks import check_choice, check_flag, check_integer, check_integers, shown
 from siamesekit._random import drawing_from
 from siamesekit._types import Shape
 from siamesekit.backbones._large_kernel import LargeKernelConv2d
@@ -71,10 +71,8 @@ class KochNet(Backbone):
     ) -> None:
         super().__init__()
         for name, values in (("filters", filters), ("kernels", kernels)):
-            if len(values) != 4:
-                raise InvalidParameterError(f"{name} must hold 4 integers; got {values!r}.")
-            for value in values:
-                check_integer(name, value, low=1)
+            if len(check_integers(name, values, low=1)) != 4:
+                raise InvalidParameterError(f"{name} must be 4 integers; got {shown(values)}.")
         check_integer("units", units, low=1)
         check_choice("init", init, ("trainable", "paper"))
         check_flag("batch_norm", batch_norm)

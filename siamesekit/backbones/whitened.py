@@ -118,7 +118,10 @@ class _Whitened(nn.Module):
     ) -> None:
         saved = state_dict.get(f"{prefix}matrix")
         if saved is not None:
-            self.matrix = self.matrix.new_empty(saved.shape)
+            with torch.inference_mode(False):
+                self.matrix = torch.empty(
+                    saved.shape, dtype=self.matrix.dtype, device=self.matrix.device
+                )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 

@@ -84,6 +84,9 @@ def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
     [
         (lambda: KochNet(filters=(64, 64)), "filters"),
         (lambda: KochNet(units=0), "units"),
+        (lambda: KochNet(filters=5), "filters must be a sequence"),  # type: ignore[arg-type]
+        (lambda: KochNet(kernels="abcd"), "kernels must be a sequence"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(widths=5), "widths must be a sequence"),  # type: ignore[arg-type]
         (lambda: KochNet(init="papper"), "init"),  # type: ignore[arg-type]
         (lambda: Conv4(width=0), "width"),
         (lambda: ResidualNet(widths=()), "widths"),
@@ -102,3 +105,24 @@ def test_bad_parameters_are_named(make: object, argument: str) -> None:
 )
 def test_auto_chooses_by_shape(shape: tuple[int, ...], kind: type) -> None:
     assert isinstance(choose_backbone(shape), kind)
+
+
+@pytest.mark.parametrize("name", registry.names("backbones"))
+@pytest.mark.parametrize(
+    "shape", [5, None, (), (0,), (-1, 28, 28), (1.5, 28, 28), ("a",), "abc", {1, 28}, (True, 8, 8)]
+)
+def test_what_is_no_shape_is_named_and_nothing_is_built(name: str, shape: object) -> None:
+    backbone = registry.create("backbones", name)
+    with pytest.raises(InvalidParameterError, match="input_shape must be"):
+        backbone.build(shape)
+    with pytest.raises(InvalidParameterError, match="input_shape must be"):
+        choose_backbone(shape)  # type: ignore[arg-type]
+    assert backbone.network is None
+    assert backbone.input_shape is None
+
+
+def test_a_shape_may_be_a_list_or_a_size_and_weights_made_in_inference_mode_train() -> None:
+    with torch.inference_mode():
+        backbone = MLP().build([3])  # type: ignore[arg-type]
+    assert backbone.build(torch.Size([3])).input_shape == (3,)
+    backbone(torch.rand(4, 3)).sum().backward()
