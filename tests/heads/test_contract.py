@@ -269,3 +269,15 @@ def test_parameters_follow_the_grammar(name: str) -> None:
     again = type(head)(**head.get_params())
     assert again.get_params() == head.get_params()
     assert registry.name_of("heads", head) == name
+
+
+@every_head
+@given(sets=embeddings())
+@settings(max_examples=30, deadline=None)
+def test_what_is_prepared_once_compares_as_it_was(name: str, sets: tuple[Tensor, Tensor]) -> None:
+    a, b = (rows.double() for rows in sets)
+    head = made(name, a.shape[1])
+    once = head.prepare(a), head.prepare(b)
+    torch.testing.assert_close(head.compare(*once), head(a, b), rtol=1e-9, atol=1e-9)
+    for rows in once:
+        torch.testing.assert_close(head.prepare(rows), rows, rtol=1e-9, atol=1e-9)
