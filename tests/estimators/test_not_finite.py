@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier
 from siamesekit.errors import InvalidDataError
+from siamesekit.samplers import RandomSampler
 from siamesekit.training import TrainingHealthWarning
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32) + 3 * np.eye(4)[
@@ -78,7 +79,8 @@ def test_enrolling_one_leaves_the_gallery_as_it_was(
 def test_a_training_item_without_an_embedding_is_left_out_with_a_warning() -> None:
     torch.manual_seed(0)
     items, labels = np.concatenate([X, BLANK]), np.append(Y, 7)
-    clf = SiameseClassifier(Unit(), sampler="random", max_epochs=2, random_state=0)
+    sampler = RandomSampler(batch_size=16)
+    clf = SiameseClassifier(Unit(), sampler=sampler, max_epochs=2, random_state=0)
     with pytest.warns(TrainingHealthWarning, match=r"position 60 of X is not finite.*class 7"):
         clf.fit(items, labels)
     assert clf.classes_.tolist() == [0, 1, 2, 3]
