@@ -1,5 +1,6 @@
 """P classes with K items each."""
 
+import warnings
 from collections.abc import Iterator
 
 import torch
@@ -51,12 +52,35 @@ class BalancedSampler(Sampler):
         self._widths: list[int] = []
 
     def check(self) -> None:
-        """Raise `InvalidDataError` if there is one class or no class has two items."""
+        """Raise `InvalidDataError` if no batch can be made.
+
+        Raises
+        ------
+        InvalidDataError
+            If there is one class, no class has two items, or a class lies in two groups.
+
+        Warns
+        -----
+        UserWarning
+            If an epoch shows less than a quarter of the items.
+        """
         assert self.labels is not None
+        if self.groups is not None:
+            ClassTable(self.labels, self.groups)
         self._table = ClassTable(self.labels)
         self._table.require_two_of_a_class()
         self._parts = -(-self._table.sizes // self.per_class)
         self._widths = _batch_widths(self._parts, min(self.classes, len(self._table)))
+        sizes, shown_parts = self._table.sizes, self._parts.clamp(max=len(self._widths))
+        shown = int((sizes * shown_parts / self._parts).round().sum())
+        if 4 * shown < len(self.labels):
+            warnings.warn(
+                f"an epoch of balanced batches shows {shown} of {len(self.labels)} items in "
+                f"{len(self._widths)} batches, since classes have {int(sizes.min())} to "
+                f"{int(sizes.max())} items. Train for more epochs, or use a smaller per_class or "
+                "sampler='random'.",
+                stacklevel=2,
+            )
 
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         """Yield positions, class by class, shape ``(b,)``."""
@@ -78,6 +102,7 @@ class BalancedSampler(Sampler):
             yield torch.cat([order[begin:end] for begin, end in spans])
 
     def __len__(self) -> int:
+        self.require_bound()
         return len(self._widths)
 
 

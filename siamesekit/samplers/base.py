@@ -45,8 +45,15 @@ class Sampler(Part, ABC):
         Raises
         ------
         InvalidDataError
-            If the training set cannot be sampled in this way (one class, too few items, …).
+            If labels or groups are no such tensors, or the training set cannot be sampled in this
+            way (one class, too few items, …).
+        InvalidParameterError
+            If `seed` is no integer of at least 0.
         """
+        _check_codes("labels", labels)
+        if groups is not None:
+            _check_codes("groups", groups)
+        check_integer("seed", seed, low=0)
         if groups is not None and groups.shape != labels.shape:
             raise InvalidDataError(
                 f"groups must have one entry an item ({len(labels)}); got {len(groups)}."
@@ -62,11 +69,15 @@ class Sampler(Part, ABC):
 
     def __iter__(self) -> Iterator[Tensor]:
         """Yield batches of int64 positions: ``(b,)``, or ``(n, 2)`` where items are paired."""
-        if self.labels is None:
-            raise NotBuiltError(f"{type(self).__name__}: call bind(labels) first.")
+        self.require_bound()
         # A stream per (seed, epoch): the multiplier keeps neighbouring seeds' epochs apart.
         stream = (self.seed * 1_000_003 + self.epoch) % 2**63
         yield from self.batches(torch.Generator().manual_seed(stream))
+
+    def require_bound(self) -> None:
+        """Raise `NotBuiltError` before `bind`."""
+        if self.labels is None:
+            raise NotBuiltError(f"{type(self).__name__}: call bind(labels) first.")
 
     @abstractmethod
     def check(self) -> None:
@@ -79,3 +90,16 @@ class Sampler(Part, ABC):
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
+
+
+def _check_codes(name: str, codes: object) -> None:
+    if not isinstance(codes, Tensor):
+        raise InvalidDataError(
+            f"{name} must be a Tensor of int64, shape (n,); got {type(codes).__name__}. "
+            "torch.as_tensor makes one of a list or an array."
+        )
+    if codes.ndim != 1 or codes.is_floating_point() or codes.is_complex():
+        raise InvalidDataError(
+            f"{name} must be a Tensor of int64, shape (n,); got {codes.dtype}, "
+            f"shape {tuple(codes.shape)}."
+        )

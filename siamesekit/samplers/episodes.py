@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from siamesekit._checks import check_flag, check_integer, check_number
 from siamesekit.errors import InvalidDataError
@@ -116,13 +117,14 @@ class EpisodeSampler(Sampler):
         assert table is not None
         usable = (table.sizes >= each).nonzero().squeeze(1)
         group_of, sizes, starts = table.group_of[usable], table.sizes[usable], table.starts[usable]
+        runs = functional.pad(torch.bincount(group_of).cumsum(0), (1, 0))
         stays = even_share(len(self) * self.episodes, self.within, generator)
         deal = self._batches_a_pass()
         for number, batch_stays in enumerate(stays.view(-1, self.episodes).tolist()):
             if number % deal == 0:
                 order = table.in_order() if self.aligned else table.shuffled(generator)
                 dealt = torch.zeros_like(sizes)
-            classes = self._classes(group_of, batch_stays, generator)
+            classes = self._classes(group_of, runs, batch_stays, generator)
             if self.aligned:
                 turns = self._places(int(sizes[0]), generator)
             else:
@@ -136,25 +138,64 @@ class EpisodeSampler(Sampler):
         places = keys.argsort(1)[:, : self.shot + self.queries]
         return places.repeat_interleave(self.way, 0)
 
-    def _classes(self, group_of: Tensor, stays: list[bool], generator: torch.Generator) -> Tensor:
-        """Return different classes for the episodes of a batch, shape ``(episodes * way,)``."""
-        taken = torch.zeros(len(group_of))
+    def _classes(
+        self, group_of: Tensor, runs: Tensor, stays: list[bool], generator: torch.Generator
+    ) -> Tensor:
+        """Return different classes for the episodes of a batch, shape ``(episodes * way,)``.
+
+        Parameters
+        ----------
+        group_of : Tensor of int64, shape (k,)
+            Group of each usable class, ascending.
+        runs : Tensor of int64, shape (groups + 1,)
+            Where the classes of each group begin, and the last one's end.
+        stays : list of bool
+            Whether the classes of each episode are of one group.
+        generator : torch.Generator
+        """
+        everything = range(len(group_of))
+        taken: set[int] = set()
+        episodes = []
         for stay in stays:
-            keys = torch.rand(len(group_of), generator=generator) + 2 * (taken > 0)
+            chosen: list[int] = []
             if stay:
-                group = group_of[keys.argmin()]
-                # Classes of the group sort first; the others fill up where it has too few.
-                keys = torch.rand(len(group_of), generator=generator) + 2 * (taken > 0)
-                keys += group_of != group
-            taken[keys.topk(self.way, largest=False).indices] = taken.max() + 1
-        # Episode by episode, and in random order within each.
-        order = torch.argsort(taken + torch.rand(len(taken), generator=generator))
-        return order[-self.way * len(stays) :]
+                (one,) = _draw(everything, 1, taken, generator)
+                group = int(group_of[one])
+                own = range(int(runs[group]), int(runs[group + 1]))
+                chosen = _draw(own, self.way, taken, generator)
+                taken.update(chosen)
+            # The others fill up where a group has too few.
+            rest = _draw(everything, self.way - len(chosen), taken, generator)
+            taken.update(rest)
+            classes = torch.tensor(chosen + rest)
+            episodes.append(classes[torch.randperm(self.way, generator=generator)])
+        return torch.cat(episodes)
 
     def __len__(self) -> int:
         return self._batches_a_pass() if self.n_batches is None else self.n_batches
 
     def _batches_a_pass(self) -> int:
+        self.require_bound()
         assert self._table is not None
         shown = self.episodes * self.way * (self.shot + self.queries)
         return -(-len(self._table.class_of) // shown)
+
+
+def _draw(pool: range, n: int, taken: set[int], generator: torch.Generator) -> list[int]:
+    """Draw up to `n` different numbers of `pool` that are not taken, in time that grows with `n`.
+
+    Each free one is as likely. There are fewer than `n` only where no more are free.
+    """
+    if n == 0:
+        return []
+    if len(pool) <= 4 * (n + len(taken)):
+        free = [number for number in pool if number not in taken]
+        return [free[k] for k in torch.randperm(len(free), generator=generator)[:n].tolist()]
+    drawn: dict[int, None] = {}
+    # At least three of four are free, so a few rounds do.
+    while len(drawn) < n:
+        for k in torch.randint(len(pool), (2 * n,), generator=generator).tolist():
+            number = pool[k]
+            if number not in taken and len(drawn) < n:
+                drawn[number] = None
+    return list(drawn)

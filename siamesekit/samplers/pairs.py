@@ -108,6 +108,7 @@ class PairSampler(Sampler):
         return -(-self._epoch_size() // self.batch_size)
 
     def _bound(self) -> ClassTable:
+        self.require_bound()
         assert self._table is not None
         return self._table
 

@@ -24,7 +24,8 @@ class RandomSampler(Sampler):
     ----------
     batch_size : int, default=256
         Largest batch. The epoch is cut into as few batches as that allows, of sizes that differ
-        by at most one, so that none is a leftover of one or two items.
+        by at most one. Where that would leave a batch of one item, or of two with a `batch_size`
+        above two, there is one batch less, and batches are larger.
     """
 
     def __init__(self, batch_size: int = 256) -> None:
@@ -32,9 +33,9 @@ class RandomSampler(Sampler):
         self._n_items = 0
 
     def check(self) -> None:
-        """Raise `InvalidDataError` if there are fewer than two classes."""
+        """Raise `InvalidDataError` if there are fewer than two classes, or one in two groups."""
         assert self.labels is not None
-        self._n_items = len(ClassTable(self.labels).class_of)
+        self._n_items = len(ClassTable(self.labels, self.groups).class_of)
 
     def batches(self, generator: torch.Generator) -> Iterator[Tensor]:
         """Yield positions, shape ``(b,)``."""
@@ -42,4 +43,7 @@ class RandomSampler(Sampler):
         yield from order.tensor_split(len(self))
 
     def __len__(self) -> int:
-        return -(-self._n_items // self.batch_size)
+        self.require_bound()
+        n_batches = -(-self._n_items // self.batch_size)
+        too_small = self._n_items // n_batches < min(self.batch_size, 3)
+        return max(1, self._n_items // self.batch_size) if too_small else n_batches
