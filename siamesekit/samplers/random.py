@@ -24,8 +24,8 @@ class RandomSampler(Sampler):
     ----------
     batch_size : int, default=256
         Largest batch. The epoch is cut into as few batches as that allows, of sizes that differ
-        by at most one. Where that would leave a batch of one item, or of two with a `batch_size`
-        above two, there is one batch less, and batches are larger.
+        by at most one, so that none is a small leftover. Pairs of an odd number of items are the
+        exception: a batch of three then takes in the one that would be left.
     """
 
     def __init__(self, batch_size: int = 256) -> None:
@@ -45,5 +45,5 @@ class RandomSampler(Sampler):
     def __len__(self) -> int:
         self.require_bound()
         n_batches = -(-self._n_items // self.batch_size)
-        too_small = self._n_items // n_batches < min(self.batch_size, 3)
-        return max(1, self._n_items // self.batch_size) if too_small else n_batches
+        # Batch normalisation and losses have no use for a batch of one.
+        return n_batches if self._n_items >= 2 * n_batches else n_batches - 1
