@@ -45,15 +45,15 @@ def import_pml(folder: str) -> ModuleType:
     Raises
     ------
     PluginImportError
-        Saying how to install it, where it is absent.
+        If it fails to import, or was taken away.
     """
     try:
         import pytorch_metric_learning.losses
         import pytorch_metric_learning.miners
     except ImportError as error:
         raise PluginImportError(
-            'names that begin with "pml:" need pytorch-metric-learning: '
-            'pip install "siamesekit[zoo]".'
+            'names that begin with "pml:" need pytorch-metric-learning, which is installed with '
+            f"siamesekit but fails to import: {error}"
         ) from error
     module: ModuleType = getattr(pytorch_metric_learning, folder)
     return module
@@ -93,8 +93,9 @@ def find_class(folder: str, name: str, unfit: dict[str, str]) -> type[Any]:
 def constructor_signature(cls: type[Any]) -> tuple[inspect.Signature, tuple[str, ...]]:
     """Return the constructor's own parameters, and the names of its sizes.
 
-    The constructors of pytorch-metric-learning hand ``**kwargs`` up; here every class of the
-    hierarchy adds what it names.
+    The constructors of pytorch-metric-learning hand ``*args`` and ``**kwargs`` up; here every
+    class of the hierarchy adds what it names, by keyword only or not. The default is that of the
+    first class that names it.
     """
     hidden = _HIDDEN | _FIXED.get(cls.__name__, set())
     defaults = _DEFAULTS.get(cls.__name__, {})
@@ -106,7 +107,7 @@ def constructor_signature(cls: type[Any]) -> tuple[inspect.Signature, tuple[str,
         own = inspect.signature(vars(ancestor)["__init__"]).parameters
         for parameter in list(own.values())[1:]:
             name, required = parameter.name, parameter.default is inspect.Parameter.empty
-            named = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+            named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
             if not named or name in hidden or name in parameters or name in sizes:
                 continue
             if name in SIZES and required:
