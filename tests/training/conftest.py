@@ -55,7 +55,8 @@ def fit(blobs: tuple[Tensor, Tensor]) -> RunIt:
     def fit(
         line: TrainingLine, items: Tensor = x, sampler: Sampler | None = None, **options: object
     ) -> History:
-        sampler = (sampler or BalancedSampler(classes=4, per_class=3)).bind(y, seed=0)
+        sampler = BalancedSampler(4, 3) if sampler is None else sampler
+        sampler.bind(y, seed=0)
         names = set(Plan.__dataclass_fields__) & set(options)
         plan = {"max_epochs": 3, "learning_rate": 1e-2, **{n: options.pop(n) for n in names}}
         return train(line, items, y, sampler, Plan(**plan), **options)  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ def test_a_gradient_that_is_not_finite_is_a_bad_step(make: Make, fit: Fit) -> No
 
 
 def test_statistics_that_overflow_are_a_bad_step(make: Make, fit: Fit) -> None:
-    """A batch variance of 1e40 is infinite in float32, and the embeddings are finite all the same."""
+    """A batch variance of 1e40 is infinite in float32, where the embeddings are finite."""
     line = make(nn.Sequential(nn.BatchNorm1d(6), nn.Linear(6, 8)))
 
     def outlier(x: Tensor, generator: torch.Generator) -> Tensor:
