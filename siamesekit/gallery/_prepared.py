@@ -82,7 +82,7 @@ class Prepared:
         supports, sums = self.supports[chosen], self.sums[places]
         return replace(self, supports=supports, ends=ends, sums=sums, twins=twins)
 
-    def tiles(self, queries: Tensor) -> Iterator[Tile]:
+    def tiles(self, queries: Tensor, *, for_best: bool = False) -> Iterator[Tile]:
         """Yield the scores of all queries against all classes, tile by tile.
 
         For each block of queries all classes in turn, so that at no time more than one tile is
@@ -91,14 +91,19 @@ class Prepared:
         Parameters
         ----------
         queries : Tensor of float32, shape (m, d)
+        for_best : bool
+            Of each query only the best scores of a tile are asked for; see
+            `Head.compare_for_best`.
         """
+        # A mean over examples would mix scores that are and scores that are not as asked.
+        hurry = for_best and (self.aggregate == "max" or len(self.supports) == len(self))
         queries = prepared(self.head, queries.to(self.supports.device))
         height = min(max(1, len(queries)), _QUERIES)
         columns = list(self._columns(max(1, _SCORES // height)))
         for start in range(0, len(queries), height):
             rows = slice(start, min(start + height, len(queries)))
             for some in columns:
-                yield Tile(rows, some, self._scores(queries[rows], some))
+                yield Tile(rows, some, self._scores(queries[rows], some, hurry))
 
     def _columns(self, width: int) -> Iterator[slice]:
         """Yield classes that have together at most `width` supports; a class is never split."""
@@ -108,21 +113,28 @@ class Prepared:
             yield slice(start, max(stop, start + 1))
             start = max(stop, start + 1)
 
-    def _scores(self, queries: Tensor, classes: slice) -> Tensor:
+    def _scores(self, queries: Tensor, classes: slice, hurry: bool) -> Tensor:
         own = slice(self.ends[classes.start], self.ends[classes.stop])
         supports = self.supports[own]
         # One class alone may have more supports than fit.
         rows = max(1, _SCORES // len(supports))
         alike = None if self.twins is None else torch.from_numpy(first_of_each(self.twins[own]))
         blocks = [
-            self._of_block(block, supports, classes, alike) for block in torch.split(queries, rows)
+            self._of_block(block, supports, classes, alike, hurry)
+            for block in torch.split(queries, rows)
         ]
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
     def _of_block(
-        self, queries: Tensor, supports: Tensor, classes: slice, alike: Tensor | None
+        self,
+        queries: Tensor,
+        supports: Tensor,
+        classes: slice,
+        alike: Tensor | None,
+        hurry: bool,
     ) -> Tensor:
-        scores = self.head.compare(queries, supports)
+        compare = self.head.compare_for_best if hurry else self.head.compare
+        scores = compare(queries, supports)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if alike is not None:
             scores = scores[:, alike.to(scores.device)]

@@ -367,7 +367,7 @@ class Gallery:
             lambda: now.digests,
             answers,
         )
-        for tile in prepared.tiles(queries):
+        for tile in prepared.tiles(queries, for_best=True):
             best.add(tile.rows, codes[tile.columns], tile.scores)
         best.check()
         return best

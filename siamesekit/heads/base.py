@@ -103,3 +103,20 @@ class Head(Part, nn.Module, ABC):
         """
         scores: Tensor = self(a, b)
         return scores
+
+    def compare_for_best(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return ``self.compare(a, b)`` as far as it says which scores are the best of their row.
+
+        These are as `compare` gives them. In the place of any other may stand another number, less
+        than the best of its row: a head may find in a hurry which pairs are worth a careful look.
+
+        Parameters
+        ----------
+        a : Tensor of float, shape (m, d)
+        b : Tensor of float, shape (n, d)
+
+        Returns
+        -------
+        Tensor of float, shape (m, n)
+        """
+        return self.compare(a, b)

@@ -8,7 +8,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from siamesekit.heads._checked import CheckedHead
-from siamesekit.heads._exact import all_squares, pair_squares, unit
+from siamesekit.heads._exact import all_squares, has_wider, pair_squares, places_of, unit
 from siamesekit.registry import register
 
 __all__ = ["CosineHead"]
@@ -37,11 +37,30 @@ class CosineHead(CheckedHead):
         scores: Tensor = _Compared.apply(a, b)  # type: ignore[no-untyped-call]
         return scores
 
+    def compare_for_best(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return `compare` where it is the best of its row, found by a plain product.
+
+        See `Head.compare_for_best`.
+        """
+        if not has_wider(a) or not len(b) or torch.get_float32_matmul_precision() != "highest":
+            return self.compare(a, b)
+        with torch.no_grad():
+            products = a @ b.T
+            # As far as the product, and lengths that are 1 but for rounding, can be wrong.
+            error = (a.shape[1] + 16) * torch.finfo(a.dtype).eps
+            least = products.amax(1, keepdim=True) - 2 * error
+            i, j = places_of(products >= least)
+            scores = products.sub_(1)
+            scores[i, j] = self._compared_pairs(a[i], b[j])
+            return scores
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return self.compare(self.prepare(a), self.prepare(b))
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
-        a, b = self.prepare(a), self.prepare(b)
+        return self._compared_pairs(self.prepare(a), self.prepare(b))
+
+    def _compared_pairs(self, a: Tensor, b: Tensor) -> Tensor:
         # Against zeros the product is 0, and leaves the other its gradient.
         blank = _is_zero(a) | _is_zero(b)
         return torch.where(blank, (a * b).sum(1) - 1, _scores(pair_squares(a, b)))

@@ -209,3 +209,17 @@ def test_few_pairs_are_computed_by_their_differences(monkeypatch: pytest.MonkeyP
         # Each with itself, and hardly any other.
         assert sum(computed) <= 330
     assert math.isfinite(_exact._scale(z, z))
+
+
+@every_head
+@pytest.mark.parametrize("offset", [0.0, 3.0])
+def test_the_best_of_a_row_is_found_in_a_hurry(name: str, offset: float) -> None:
+    head, gallery = made(name, 16), normal(500, 16, seed=1) + offset
+    gallery[250:] = gallery[:250]
+    gallery[7] = 0
+    with torch.no_grad():
+        a, b = head.prepare(normal(40, 16) + offset), head.prepare(gallery)
+        exact, hurried = head.compare(a, b), head.compare_for_best(a, b)
+    best = exact == exact.amax(1, keepdim=True)
+    assert torch.equal(hurried[best], exact[best])
+    assert (hurried[~best] < exact.amax(1, keepdim=True).expand_as(exact)[~best]).all()
