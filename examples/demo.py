@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _font_glyphs import load_font_glyphs
 
 from siamesekit import SiameseClassifier, plots
-from siamesekit.data import ImageSet, load_font_glyphs
+from siamesekit.data import ImageSet
 from siamesekit.evaluation import (
     Result,
     check_disjoint,

@@ -2,7 +2,6 @@
 
 from siamesekit.data.arrays import as_items
 from siamesekit.data.augmentation import RandomAffine
-from siamesekit.data.font_glyphs import load_font_glyphs
 from siamesekit.data.images import ImageSet, resize
 from siamesekit.data.koch_split import KOCH_VALIDATION_ALPHABETS, KochSplit, koch_split
 from siamesekit.data.mnist import load_mnist
@@ -22,7 +21,6 @@ __all__ = [
     "RandomAffine",
     "as_items",
     "koch_split",
-    "load_font_glyphs",
     "load_mnist",
     "load_omniglot",
     "load_omniglot_runs",

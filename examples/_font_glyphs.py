@@ -11,8 +11,7 @@ from torch.nn import functional as F
 
 from siamesekit._checks import check_integer, check_number
 from siamesekit._random import RandomState, generator_from
-from siamesekit.data.augmentation import RandomAffine
-from siamesekit.data.images import ImageSet
+from siamesekit.data import ImageSet, RandomAffine
 from siamesekit.errors import DatasetNotFoundError
 
 __all__ = ["load_font_glyphs"]
