@@ -1,0 +1,109 @@
+"""What a loss must do."""
+
+import torch
+from torch import Tensor
+
+from siamesekit._types import Pairs, Triplets, Tuples
+from siamesekit.losses import Loss
+from siamesekit.testing._findings import (
+    CLASSES,
+    DIM,
+    EACH,
+    Findings,
+    batch_of,
+    check_takes,
+    is_finite,
+)
+
+__all__ = ["BASE", "check"]
+
+BASE = Loss
+
+
+def check(part: Loss, found: Findings) -> None:
+    """Charge a batch, rows of it, one that is not a number, and empty choices.
+
+    Parameters
+    ----------
+    part : Loss
+    found : Findings
+        Takes what is missing.
+    """
+    check_takes(part, found)
+    with found.attempt("build(dim, n_classes)"):
+        part.build(DIM, CLASSES)
+    inputs, labels = batch_of(part.takes)
+    with found.attempt("charging a batch"):
+        _check_charge(part, inputs, labels, found)
+    with found.attempt("charging rows of a batch"):
+        _check_rows(part, inputs, labels, found)
+    _check_not_a_number(part, inputs, labels, found)
+    empty: tuple[Tuples, ...] = (Pairs.empty(), Triplets.empty())
+    for tuples in empty:
+        what = f"an empty choice of {type(tuples).__name__.lower()}"
+        with found.attempt(f"charging {what}"):
+            _check_empty_choice(part, inputs, labels, tuples, what, found)
+
+
+def _check_charge(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
+    leaf = inputs.clone().requires_grad_()
+    value = part(leaf, labels)
+    found.expect(
+        value.shape == () and value.is_floating_point(),
+        f"forward must return a float scalar; got {value.dtype} of shape {tuple(value.shape)}",
+    )
+    found.expect(value.isfinite().all(), f"the loss of a random batch must be finite; got {value}")
+    if not value.requires_grad:
+        found.expect(False, "the loss must be differentiable with respect to its inputs")
+        return
+    value.sum().backward()
+    found.expect(is_finite(leaf.grad), "the gradient must reach the inputs and be finite")
+    found.expect(
+        leaf.grad is None or leaf.grad.any(), "the gradient of a random batch must not be all zero"
+    )
+    found.expect(torch.equal(leaf, inputs), "forward must leave its inputs as they are")
+
+
+def _check_rows(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
+    if part.takes != "scores":
+        # Embeddings come whole to every rank, whatever rows are its own.
+        value = part(inputs, labels, start=0)
+        found.expect(value.isfinite().all(), f"with start=0 the loss must be finite; got {value}")
+        return
+    leaf = inputs[EACH : 2 * EACH].clone().requires_grad_()
+    value = part(leaf, labels, start=EACH)
+    found.expect(
+        value.shape == () and value.isfinite(),
+        f"of rows of scores, (r, b) with start, the loss must be a finite scalar; got {value}",
+    )
+    value.backward()
+    found.expect(is_finite(leaf.grad), "the gradient must reach rows of scores and be finite")
+
+
+def _check_not_a_number(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
+    spoilt = inputs.clone()
+    spoilt[1] = torch.nan
+    if part.takes == "scores":
+        spoilt[:, 1] = torch.nan
+    value = found.attempt_in_time(
+        "charging a batch with an item that is not a number",
+        lambda: part(spoilt.requires_grad_(), labels).detach(),
+    )
+    found.expect(
+        value is None or value.isnan().all(),
+        f"a batch with an item that is not a number must cost not-a-number; got {value}",
+    )
+
+
+def _check_empty_choice(
+    part: Loss, inputs: Tensor, labels: Tensor, tuples: Tuples, what: str, found: Findings
+) -> None:
+    leaf = inputs.clone().requires_grad_()
+    try:
+        value = part(leaf, labels, tuples)
+    except ValueError:
+        return  # A loss may refuse pairs, triplets or any miner, and then there is no choice.
+    found.expect(
+        value.shape == () and value.requires_grad and float(value.detach()) == 0,
+        f"{what} must give a 0 that can be differentiated; got {value}",
+    )

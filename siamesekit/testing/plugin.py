@@ -1,0 +1,74 @@
+"""One call that checks a part of any kind."""
+
+import copy
+import importlib
+from typing import Any
+
+from siamesekit import registry
+from siamesekit._checks import check_choice
+from siamesekit._params import Part
+from siamesekit._random import drawing_from
+from siamesekit.errors import PluginCheckError
+from siamesekit.testing._findings import SEED, Findings
+from siamesekit.testing._parameters import check_parameters
+
+__all__ = ["check_plugin"]
+
+
+def check_plugin(kind: str, name: str | type[Any] | object) -> None:
+    """Check that a part keeps the contract of its kind; say all that is missing at once.
+
+    The part is made with its default parameters (give an instance to check others) and run on
+    the CPU. What is checked:
+
+    - every kind: ``get_params``, ``set_params`` and ``clone`` go round (of augmentations and
+      readers, which may be plain callables, where they have parameters);
+    - backbones: embeddings are float of shape (b, d), depend on their own item alone, are the
+      same twice in ``eval()``, also in bfloat16; a gradient reaches every weight; what `finish`
+      returns embeds too;
+    - heads: ``pairs`` is the diagonal of ``forward``, order does not matter, a score depends on
+      its two items alone, gradients are finite, `gives` says what a score is, and where that is a
+      distance nothing is more like an item than itself;
+    - losses: a finite scalar with a finite gradient, of a batch and of some of its rows; a
+      differentiable 0 for an empty choice; not-a-number, soon, from what is not a number;
+    - miners: int64 positions in the batch whose labels make valid pairs or triplets, also where
+      a batch holds one class; an end where scores are not numbers;
+    - samplers: batches of valid positions that depend on seed and epoch alone;
+    - indexes: what is added is found, what is removed is not, and a saved index is the same;
+    - augmentations: a batch of the same shape and type that depends on the generator alone;
+    - readers: an item from a file, the same twice, and an error where there is no file.
+
+    Parameters
+    ----------
+    kind : str
+        One of `siamesekit.registry.KINDS`.
+    name : str, type or instance
+        A registered name, a class or an instance. An instance is left as it is.
+
+    Raises
+    ------
+    PluginCheckError
+        If anything is missing; its message lists everything that is.
+    InvalidParameterError
+        If `kind` is none of these.
+    UnknownPartError, PluginImportError, PluginConflictError
+        If the name does not lead to a class.
+    """
+    check_choice("kind", kind, registry.KINDS)
+    contract = importlib.import_module(f"siamesekit.testing.{kind}")
+    # A name that leads nowhere is no fault of the part: the registry's own error says more.
+    spec = registry.get(kind, name) if isinstance(name, str) else name
+    found = Findings()
+    with drawing_from(SEED):
+        with found.attempt("making it with its default parameters"):
+            part = spec() if isinstance(spec, type) else copy.deepcopy(spec)
+            base = contract.BASE
+            found.expect(isinstance(part, base), f"it must be a {base.__module__}.{base.__name__}")
+        if not found.missing:
+            if isinstance(part, Part):
+                check_parameters(part, found)
+            contract.check(part, found)
+    if found.missing:
+        listed = "".join(f"\n- {message}" for message in found.missing)
+        shown = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
+        raise PluginCheckError(f"{shown!r} does not keep the contract of {kind}:{listed}")

@@ -1,0 +1,83 @@
+"""What a reader must do."""
+
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamesekit.testing._findings import Findings
+
+__all__ = ["BASE", "check"]
+
+BASE: Any = Callable
+
+_PIXELS = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10) * 2
+
+
+def check(part: Any, found: Findings) -> None:
+    """Read a small image, in the first of some formats that the reader knows.
+
+    Parameters
+    ----------
+    part : callable
+        From a path to an item.
+    found : Findings
+        Takes what is missing.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        refused = []
+        for path in _files(folder):
+            try:
+                item = np.asarray(part(path))
+            except Exception as error:
+                refused.append(f"{path.suffix}: {type(error).__name__}: {error}")
+                continue
+            _check_item(part, path, item, found)
+            break
+        else:
+            found.expect(False, f"it must read one of these: {'; '.join(refused)}")
+        absent = folder / "absent.png"
+        try:
+            part(absent)
+        except (OSError, ValueError):
+            pass
+        except Exception as error:
+            found.expect(False, f"of a file that is not there it raises {type(error).__name__}")
+        else:
+            found.expect(False, "a file that is not there must be an OSError or a ValueError")
+
+
+def _check_item(part: Any, path: Path, item: np.ndarray, found: Findings) -> None:
+    found.expect(
+        item.dtype.kind in "buif" and item.ndim >= 1,
+        f"an item must be an array of numbers; got {item.dtype} of shape {item.shape}",
+    )
+    found.expect(np.array_equal(np.asarray(part(path)), item), "a file must read the same twice")
+    with found.attempt("reading a path given as a string"):
+        found.expect(
+            np.array_equal(np.asarray(part(str(path))), item),
+            "a path and its string must read the same",
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    """Write the same picture in some formats."""
+    height, width = _PIXELS.shape
+    png, pgm, npy = (folder / f"image.{suffix}" for suffix in ("png", "pgm", "npy"))
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in _PIXELS)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    png.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks))
+    pgm.write_bytes(f"P5 {width} {height} 255\n".encode() + _PIXELS.tobytes())
+    np.save(npy, _PIXELS)
+    return [png, pgm, npy]
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    check = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", check)

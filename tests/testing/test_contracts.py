@@ -1,0 +1,183 @@
+"""What is asked of each kind of part, by parts that do not keep it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from siamesekit._types import Neighbours, Triplets, Tuples
+from siamesekit.backbones import MLP
+from siamesekit.data import RandomAffine
+from siamesekit.errors import PluginCheckError
+from siamesekit.gallery.indexes import Index
+from siamesekit.gallery.indexes.exact import ExactIndex
+from siamesekit.heads import EuclideanHead
+from siamesekit.losses import BCELoss, Loss
+from siamesekit.miners import BatchHard
+from siamesekit.testing import _findings, check_plugin
+
+
+def missing(kind: str, part: Any) -> str:
+    with pytest.raises(PluginCheckError, match=rf"does not keep the contract of {kind}") as caught:
+        check_plugin(kind, part)
+    return str(caught.value)
+
+
+# -- backbones and heads ----------------------------------------------------------------------
+
+
+class Unfinished(MLP):
+    def finish(self, embed: Any, labels: Tensor) -> Any:
+        return embed(self)
+
+
+class Single(MLP):
+    """Its numbers are too large for half the digits."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return z / torch.zeros(()) if torch.is_autocast_enabled("cpu") else z
+
+
+def test_a_backbone_is_finished_and_stands_bfloat16() -> None:
+    assert "finish must return an nn.Module; got Tensor" in missing("backbones", Unfinished)
+    assert "finite under bfloat16" in missing("backbones", Single)
+
+
+class Centring(EuclideanHead):
+    """Scores less their mean over the call."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        scores = super().forward(a, b)
+        return scores - scores.mean()
+
+
+def test_a_score_knows_no_company() -> None:
+    assert "must depend on its two items alone" in missing("heads", Centring)
+
+
+# -- losses and miners ------------------------------------------------------------------------
+
+
+class Kind(BCELoss):
+    """Takes what is no number for nothing."""
+
+    def forward(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0
+    ) -> Tensor:
+        return super().forward(inputs.nan_to_num(), labels, tuples, start)
+
+
+class Rowless(Loss):
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
+        same = labels[:, None] == labels
+        return (inputs * ~same - inputs * same).sum() if tuples is None else 0 * inputs.sum()
+
+
+class Endless(Kind):
+    def forward(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0
+    ) -> Tensor:
+        while bool(inputs.isnan().any()) and not released:
+            pass
+        return super().forward(inputs, labels, tuples, start)
+
+
+released: list[bool] = []
+
+
+def test_a_loss_charges_rows_and_ends_in_nan(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "an item that is not a number must cost not-a-number; got" in missing("losses", Kind)
+    assert "charging rows of a batch raises TypeError" in missing("losses", Rowless)
+    monkeypatch.setattr(_findings, "_PATIENCE", 0.2)
+    text = missing("losses", Endless)
+    released.append(True)
+    assert "an item that is not a number does not end within 0.2 s" in text
+
+
+class Spoilt(BatchHard):
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
+        if bool(inputs.isnan().any()):
+            everywhere = torch.arange(len(labels))
+            return Triplets(everywhere, everywhere, everywhere)
+        return super().__call__(inputs, labels)
+
+
+def test_a_miner_chooses_rightly_where_scores_are_no_numbers() -> None:
+    assert "from a batch with an item that is not a number: no item may be paired" in missing(
+        "miners", Spoilt
+    )
+
+
+# -- indexes ----------------------------------------------------------------------------------
+
+
+class Hoarding(ExactIndex):
+    """Removes nothing, and finds the worst first."""
+
+    kind = "hoarding"
+
+    def _remove(self, ids: np.ndarray) -> None:
+        pass
+
+    def _search(self, queries: np.ndarray, k: int) -> Neighbours:
+        ids, scores = super()._search(queries, k)
+        return Neighbours(ids[:, ::-1], scores[:, ::-1])
+
+
+def test_an_indexs_author_is_told_everything_at_once() -> None:
+    assert issubclass(Hoarding, Index)
+    text = missing("indexes", Hoarding)
+    assert "len() must fall by the number of ids removed" in text
+    assert "what is removed must not be found" in text
+    assert "the nearest to a vector must be itself" in text
+    assert "scores must not rise in a row" in text
+    assert "it must have add, remove, search, save, load" in missing("indexes", tuple)
+
+
+# -- augmentations and readers ----------------------------------------------------------------
+
+
+class Shrinking:
+    """In place, from torch's own generator, and smaller."""
+
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> Tensor:
+        batch += torch.rand(())
+        return batch[:, :, 1:].double()
+
+
+class Nothing:
+    def __call__(self, batch: Tensor, generator: torch.Generator) -> None:
+        pass
+
+
+def test_an_augmentations_author_is_told_everything_at_once() -> None:
+    check_plugin("augmentations", RandomAffine(rotation=5))
+    text = missing("augmentations", Shrinking)
+    assert "leave the batch that it is given as it is" in text
+    assert "same shape and type; got torch.float64 of shape (4, 1, 15, 16)" in text
+    assert "draw from its generator alone" in text
+    assert "must return a Tensor; got NoneType" in missing("augmentations", Nothing)
+
+
+def read_array(path: str | Path) -> np.ndarray:
+    return np.load(path)  # type: ignore[no-any-return]
+
+
+class Careless:
+    """Returns text, and for any path."""
+
+    def __call__(self, path: Path) -> str:
+        return path.name
+
+
+def test_a_reader_reads_one_of_the_formats_and_misses_a_file() -> None:
+    check_plugin("readers", read_array)
+    text = missing("readers", Careless)
+    assert "an array of numbers; got <U9" in text
+    assert "a file that is not there must be an OSError or a ValueError" in text
+    assert "reading a path given as a string raises AttributeError" in text
+    assert "it must read one of these: .png: " in missing("readers", len)
