@@ -34,6 +34,7 @@ Check = Callable[[str, object], object]
 """Takes an argument's name and its value; raises `InvalidParameterError` if it is not allowed."""
 
 _LONGEST = 80
+_COUNTABLE = 2**62
 
 
 def check_all(checks: Mapping[str, Check], values: Mapping[str, object]) -> None:
@@ -74,8 +75,10 @@ def check_integer(name: str, value: object, *, low: int, high: int | None = None
         If `value` is no integer or lies outside the range.
     """
     bounds = f"an integer of at least {low}" if high is None else f"an integer in [{low}, {high}]"
+    # More than a machine counts to is no number of anything.
+    most = _COUNTABLE if high is None else high
     is_integer = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_integer or int(value) < low or (high is not None and int(value) > high):  # type: ignore[call-overload]
+    if not is_integer or not low <= int(value) <= most:  # type: ignore[call-overload]
         raise InvalidParameterError(f"{name} must be {bounds}; got {shown(value)}.")
     return int(value)  # type: ignore[call-overload, no-any-return]
 

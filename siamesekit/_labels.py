@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from torch import Tensor
 
+from siamesekit._checks import shown
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
 
@@ -178,8 +179,8 @@ def _of_one_kind(labels: np.ndarray, name: str) -> np.ndarray:
         return labels
     first = {_object_kind(label): k for k, label in reversed(list(enumerate(labels)))}
     if len(first) > 1 or None in first:
-        shown = " and ".join(f"{labels[k]!r}" for k in sorted(first.values())[:3])
-        raise InvalidDataError(f"{name} must hold {_WANTED}; got {shown}.")
+        found = " and ".join(shown(labels[k]) for k in sorted(first.values())[:3])
+        raise InvalidDataError(f"{name} must hold {_WANTED}; got {found}.")
     (kind,) = first
     values = labels.tolist()
     if kind == "strings":

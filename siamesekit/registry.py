@@ -257,7 +257,9 @@ def check(kind: str, spec: object) -> None:
     """
     check_choice("kind", kind, KINDS)
     if isinstance(spec, str):
-        get(kind, spec)
+        _load_builtins(kind)
+        if spec not in _builtins[kind]:  # `get` asks all that is installed
+            get(kind, spec)
         return
     base = _base(kind)
     fits = issubclass(spec, base) if isinstance(spec, type) else isinstance(spec, base)

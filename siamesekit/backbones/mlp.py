@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import nn
 
-from siamesekit._checks import check_integer, check_number
+from siamesekit._checks import check_integer, check_integers, check_number
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import flat_size
 from siamesekit.backbones._standardize import Standardize
@@ -41,8 +41,8 @@ class MLP(Backbone):
         self, hidden: tuple[int, ...] = (128,), units: int = 64, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        for size in hidden:
-            check_integer("hidden", size, low=1)
+        if not (isinstance(hidden, tuple | list) and len(hidden) == 0):
+            check_integers("hidden", hidden, low=1)
         check_integer("units", units, low=1)
         check_number("dropout", dropout, low=0.0, high=1.0, open_high=True)
         self.hidden = hidden

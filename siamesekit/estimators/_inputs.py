@@ -216,7 +216,7 @@ def _validate(estimator: Any, X: Any, expected: Shape | None) -> np.ndarray:
         checked: np.ndarray = validate_data(
             estimator, X, reset=expected is None, dtype=None, ensure_all_finite=False
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidDataError(str(error)) from error
     return checked
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from siamesekit import registry
-from siamesekit._checks import check_choice, near_matches
+from siamesekit._checks import check_choice, near_matches, shown
 from siamesekit._labels import as_classes, as_labels, check_same_kind
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -386,7 +386,7 @@ def _as_head(head: object) -> Head:
     made = registry.make("heads", head) if isinstance(head, str | type) else head
     if not isinstance(made, Head):
         raise InvalidParameterError(
-            f"head must be a Head, its class or its name in the registry; got {head!r}."
+            f"head must be a Head, its class or its name in the registry; got {shown(head)}."
         )
     return made
 

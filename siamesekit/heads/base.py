@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
+from siamesekit._checks import check_integer
 from siamesekit._params import Part
 
 __all__ = ["Head"]
@@ -41,7 +42,10 @@ class Head(Part, nn.Module, ABC):
         ------
         InvalidDataError
             If the head was built for another `dim`.
+        InvalidParameterError
+            If `dim` is no integer of at least 1.
         """
+        check_integer("dim", dim, low=1)
         return self
 
     @abstractmethod

@@ -58,9 +58,14 @@ class Sampler(Part, ABC):
             raise InvalidDataError(
                 f"groups must have one entry an item ({len(labels)}); got {len(groups)}."
             )
+        before = dict(vars(self))
         self.labels, self.groups = labels.cpu(), None if groups is None else groups.cpu()
         self.seed, self.epoch = seed, 0
-        self.check()
+        try:
+            self.check()
+        except InvalidDataError:
+            self.__dict__ = before
+            raise
         return self
 
     def set_epoch(self, epoch: int) -> None:

@@ -172,6 +172,7 @@ class EpisodeSampler(Sampler):
         return torch.cat(episodes)
 
     def __len__(self) -> int:
+        self.require_bound()
         return self._batches_a_pass() if self.n_batches is None else self.n_batches
 
     def _batches_a_pass(self) -> int:

@@ -105,6 +105,7 @@ class PairSampler(Sampler):
             yield pairs[start : start + self.batch_size]
 
     def __len__(self) -> int:
+        self.require_bound()
         return -(-self._epoch_size() // self.batch_size)
 
     def _bound(self) -> ClassTable:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from siamesekit._checks import check_choice
+from siamesekit._checks import check_choice, shown
 from siamesekit._types import Shape
 from siamesekit.errors import InvalidParameterError
 
@@ -29,6 +29,8 @@ def resolve_device(device: Device) -> torch.device:
     InvalidParameterError
         If torch knows no such device, or this machine has none.
     """
+    if not isinstance(device, str | torch.device):
+        raise _no_device(device)
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -36,15 +38,19 @@ def resolve_device(device: Device) -> torch.device:
     try:
         resolved = torch.device(device)
     except (RuntimeError, TypeError) as error:
-        raise InvalidParameterError(
-            f"device must be 'auto', 'cpu', 'cuda', 'mps' or a torch device; got {device!r}."
-        ) from error
+        raise _no_device(device) from error
     missing = (resolved.type == "cuda" and not torch.cuda.is_available()) or (
         resolved.type == "mps" and not torch.backends.mps.is_available()
     )
     if missing:
         raise InvalidParameterError(f"device {device!r} is asked for, but this machine has none.")
     return resolved
+
+
+def _no_device(given: object) -> InvalidParameterError:
+    return InvalidParameterError(
+        f"device must be 'auto', 'cpu', 'cuda', 'mps' or a torch device; got {shown(given)}."
+    )
 
 
 def resolve_precision(

@@ -181,8 +181,7 @@ class Index(Part, ABC):
         """Take in what `_state` returned; the index is empty."""
 
     def _check_vectors(self, vectors: ArrayLike, name: str) -> FloatArray:
-        given = vectors.detach().cpu().numpy() if isinstance(vectors, Tensor) else vectors
-        array = np.asarray(given)
+        array = _as_array(vectors, name)
         if array.ndim != 2 or array.dtype.kind not in "fiub" or array.shape[1] == 0:
             raise InvalidDataError(
                 f"{name} must be numbers of shape (n, d), d at least 1; "
@@ -201,9 +200,16 @@ class Index(Part, ABC):
         return floats
 
 
+def _as_array(values: ArrayLike, name: str) -> np.ndarray:
+    given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise InvalidDataError(f"{name} must be one regular array: {error}.") from error
+
+
 def _check_ids(ids: ArrayLike) -> IntArray:
-    given = ids.detach().cpu().numpy() if isinstance(ids, Tensor) else ids
-    array = np.asarray(given)
+    array = _as_array(ids, "ids")
     if array.ndim == 1 and array.size == 0:
         return np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":
