@@ -6,8 +6,11 @@ embeddings, a miner chooses the comparisons worth training on, and a loss charge
 
 from importlib.metadata import version
 
+from siamesekit.errors import SiamesekitError
 from siamesekit.estimators import SiameseClassifier
+from siamesekit.gallery import Gallery
+from siamesekit.registry import register
 
-__all__ = ["SiameseClassifier", "__version__"]
+__all__ = ["Gallery", "SiameseClassifier", "SiamesekitError", "__version__", "register"]
 
 __version__ = version("siamesekit")
