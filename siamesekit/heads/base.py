@@ -40,6 +40,8 @@ class Head(Part, nn.Module, ABC):
 
         Raises
         ------
+        InvalidParameterError
+            If `dim` is no integer of at least 1.
         InvalidDataError
             If the head was built for another `dim`.
         InvalidParameterError

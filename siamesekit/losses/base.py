@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
+from siamesekit._checks import check_integer
 from siamesekit._params import Part
 from siamesekit._types import Tuples
 
@@ -40,7 +41,14 @@ class Loss(Part, nn.Module, ABC):
         -------
         Loss
             Itself.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `dim` or `n_classes` is no integer of at least 1.
         """
+        check_integer("dim", dim, low=1)
+        check_integer("n_classes", n_classes, low=1)
         return self
 
     @abstractmethod

@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from siamesekit._checks import check_integer, check_number
-from siamesekit._scores import check_embeddings, check_scores, in_float32
+from siamesekit._scores import check_embeddings, check_scores, in_float32, is_float_matrix, shown
 from siamesekit._triplets import AnchorRows, Classes, Runs, row_blocks
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.losses._inputs import unless_nan
 
 __all__ = [
@@ -132,15 +132,19 @@ def batch_all_triplet_loss_from_embeddings(
     check_embeddings(embeddings, labels)
     _check_margin(margin)
     check_integer("block", block, low=1)
+    if not callable(distance):
+        raise InvalidParameterError(
+            f"distance must be a callable from embeddings to distances; got {distance!r}."
+        )
 
     def of_block(start: int) -> TripletSum:
-        rows = distance(embeddings[start : start + block], embeddings)
-        if len(rows) != min(block, len(labels) - start):
+        anchors = embeddings[start : start + block]
+        rows = distance(anchors, embeddings)
+        if not is_float_matrix(rows) or rows.shape != (len(anchors), len(labels)):
             raise InvalidDataError(
-                f"distance must give a row for each of {len(embeddings[start : start + block])} "
-                f"anchors; got {len(rows)}."
+                f"distance must give float distances of shape ({len(anchors)}, {len(labels)}); "
+                f"got {shown(rows)}."
             )
-        check_scores(rows, labels, start, "distance")
         return sum_over_triplets(in_float32(rows), labels, margin, start)
 
     starts = range(0, max(1, len(labels)), block)

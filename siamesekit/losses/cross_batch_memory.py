@@ -151,6 +151,7 @@ class CrossBatchMemory(Loss):
         InvalidDataError
             If the memory was made for another `dim`.
         """
+        super().build(dim, n_classes)
         self.charging.build(dim, n_classes)
         if self.memory is None:
             self.register_buffer("memory", torch.zeros(self.memory_size, dim))

@@ -80,6 +80,7 @@ class PMLLoss(Loss):
         n_classes : int
             Number of classes in training.
         """
+        super().build(dim, n_classes)
         if self.inner is None:
             known = {"dim": dim, "n_classes": n_classes}
             self._make({name: known[_pml.SIZES[name]] for name in self.sizes})

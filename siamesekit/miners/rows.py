@@ -123,6 +123,10 @@ def mine_from_embeddings(
             f"('semihard', 'batch-hard', …); got {miner!r}."
         )
     check_integer("block_rows", block_rows, low=1)
+    if not callable(head):
+        raise InvalidParameterError(
+            f"head must be a head, or a callable from embeddings to scores; got {head!r}."
+        )
     check_embeddings(embeddings, labels)
     parts = []
     for start in range(0, max(1, len(labels)), block_rows):

@@ -150,7 +150,7 @@ class TrainingLine(nn.Module):
             )
         embeddings = self.embed(x)
         scores: Tensor = self.head.pairs(embeddings[0::2], embeddings[1::2])
-        same = (labels[0::2] == labels[1::2]).to(scores.dtype)
+        same = labels[0::2] == labels[1::2]
         loss = self.loss.pair_loss(scores, same)
         every = torch.arange(len(labels), device=labels.device)
         pairs = Pairs(every[0::2], every[1::2])
