@@ -163,8 +163,12 @@ class Gallery:
             now = self._snapshot
             gone = _codes_of(now, named)
             if len(gone):
-                self._growth, self._ready = None, None
-                self._snapshot = now.without(gone)
+                ready, self._growth, self._ready = self._ready, None, None
+                self._snapshot = later = now.without(gone)
+                if ready is not None and ready[0] is now and len(later):
+                    # What was worked out for the other classes is good still.
+                    others = np.delete(np.arange(len(now.names)), gone)
+                    self._ready = later, ready[1].of(others)
 
     def positions_of(self, classes: ArrayLike) -> IntArray:
         """Return where each of `classes` stands in `self.classes`.

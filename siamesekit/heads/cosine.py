@@ -13,6 +13,9 @@ from siamesekit.registry import register
 
 __all__ = ["CosineHead"]
 
+# Pairs a row that are looked at one by one, at most, to find its best: of more, all are.
+_CLOSELY = 64
+
 
 @register("heads", "cosine")
 class CosineHead(CheckedHead):
@@ -50,6 +53,8 @@ class CosineHead(CheckedHead):
             error = (a.shape[1] + 16) * torch.finfo(a.dtype).eps
             least = products.amax(1, keepdim=True) - 2 * error
             i, j = places_of(products >= least)
+            if len(i) > _CLOSELY * len(a):
+                return self.compare(a, b)
             scores = products.sub_(1)
             scores[i, j] = self._compared_pairs(a[i], b[j])
             return scores
