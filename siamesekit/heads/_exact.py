@@ -20,6 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from siamesekit._eager import is_eager
+
 __all__ = ["all_squares", "centre", "has_wider", "pair_squares", "places_of", "unit"]
 
 # Numbers in a chunk of rows, in a block of columns, and in a block of scores, all of float64: so
@@ -56,7 +58,7 @@ def unit(x: Tensor) -> Tensor:
     """
     if has_wider(x):
         return _divided(x.double()).float()
-    if not x.numel():
+    if is_eager(x) and not x.numel():
         return x
     peak = x.detach().abs().amax(1, keepdim=True)
     return _divided(x / torch.where(peak > 0, peak, 1))
@@ -80,7 +82,8 @@ def pair_squares(a: Tensor, b: Tensor, weight: Tensor | None = None, root: bool 
     """
     if not root:
         return _own(a, b, weight).to(a.dtype)
-    scale = _scale(a, b) if has_wider(a) else 1.0
+    # What records the steps must not record the scale of these numbers.
+    scale = _scale(a, b) if has_wider(a) and is_eager(a, b) else 1.0
     squares = (_own(a, b, weight) * scale).to(a.dtype)
     # The plain root's gradient is infinite at 0.
     zero = squares == 0
@@ -154,6 +157,8 @@ def _own(a: Tensor, b: Tensor, weight: Tensor | None) -> Tensor:
 
 def _row_sums(x: Tensor) -> Tensor:
     """Return the sum of each row of (n, d), the same bits whatever the others are."""
+    if not is_eager(x):  # then how many rows there are may be open
+        return x.sum(1)
     # A row alone would be shared out to the threads.
     return x.sum(1) if len(x) != 1 else torch.cat([x, x]).sum(1)[:1]
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from siamesekit._eager import is_eager, plain_gradients
 from siamesekit.heads._exact import all_squares, centre
 
 __all__ = ["distances", "squared_distances", "weighted_squares"]
@@ -31,6 +31,8 @@ def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     -------
     Tensor of float, shape (m, n)
     """
+    if not is_eager(a, b):
+        return _plain_squares(a, b)
     squares: Tensor = _SquaredDistances.apply(a, b)  # type: ignore[no-untyped-call]
     return squares
 
@@ -47,6 +49,8 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
     -------
     Tensor of float, shape (m, n)
     """
+    if not is_eager(a, b):
+        return _plain_distances(a, b)
     roots: Tensor = _Distances.apply(a, b)  # type: ignore[no-untyped-call]
     return roots
 
@@ -65,8 +69,27 @@ def weighted_squares(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     -------
     Tensor of float, shape (m, n)
     """
+    if not is_eager(a, b, weight):
+        return _plain_weighted(a, b, weight)
     sums: Tensor = _WeightedSquares.apply(a, b, weight)  # type: ignore[no-untyped-call]
     return sums
+
+
+# The same to what records or rewrites, and for gradients of gradients.
+
+
+def _plain_squares(a: Tensor, b: Tensor) -> Tensor:
+    return (a[:, None] - b).square().sum(2)
+
+
+def _plain_distances(a: Tensor, b: Tensor) -> Tensor:
+    squares = _plain_squares(a, b)
+    zero = squares == 0
+    return squares.masked_fill(zero, 1).sqrt().masked_fill(zero, 0)
+
+
+def _plain_weighted(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    return (a[:, None] - b).square() @ weight
 
 
 class _SquaredDistances(Function):
@@ -77,9 +100,10 @@ class _SquaredDistances(Function):
         return squares
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, squares = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain_squares, (a, b), grad)
         return _pull(2 * grad, a, b, squares.sqrt())
 
 
@@ -93,9 +117,10 @@ class _Distances(Function):
         return roots
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, roots = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain_distances, (a, b), grad)
         weight = (grad / roots).masked_fill_(roots == 0, 0)
         return _pull(weight, a, b, roots)
 
@@ -107,9 +132,10 @@ class _WeightedSquares(Function):
         return all_squares(a, b, weight)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, weight = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain_weighted, (a, b, weight), grad)
         origin = centre(a, b)
         a, b = a - origin, b - origin
         rows, columns, across = grad.sum(1)[:, None], grad.sum(0)[:, None], grad @ b

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
+
+from siamesekit._eager import is_eager, plain_gradients
 
 __all__ = ["paired_weighted_l1", "weighted_l1"]
 
@@ -34,6 +35,8 @@ def weighted_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     -------
     Tensor of float, shape (m, n)
     """
+    if not is_eager(a, b, weight):
+        return _plain(a, b, weight)
     total: Tensor = _WeightedL1.apply(a, b, weight)  # type: ignore[no-untyped-call]
     return total
 
@@ -50,8 +53,21 @@ def paired_weighted_l1(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     -------
     Tensor of float, shape (n,)
     """
+    if not is_eager(a, b, weight):
+        return _plain_pairs(a, b, weight)
     total: Tensor = _PairedWeightedL1.apply(a, b, weight)  # type: ignore[no-untyped-call]
     return total
+
+
+# The same to what records or rewrites, and for gradients of gradients.
+
+
+def _plain(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    return (a[:, None] - b).abs() @ weight
+
+
+def _plain_pairs(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    return (a - b).abs() @ weight
 
 
 class _PairedWeightedL1(Function):
@@ -61,9 +77,10 @@ class _PairedWeightedL1(Function):
         return _sum_of_slices(a[:, None], b[:, None], weight).view(-1)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, weight = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain_pairs, (a, b, weight), grad)
         differences = a - b
         of_a = differences.sign() * weight * grad[:, None]
         return of_a, -of_a, grad @ differences.abs()
@@ -79,9 +96,10 @@ class _WeightedL1(Function):
         return _sum_of_slices(a, b, weight)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         a, b, weight = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain, (a, b, weight), grad)
         of_a, of_b = _unweighted_gradients(a, b, grad)
         # |x| = x sign(x), so the gradient of a weight needs no third pass.
         of_weight = (a * of_a).sum(0) + (b * of_b).sum(0)

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
+from siamesekit._eager import is_eager, plain_gradients
 from siamesekit.heads._checked import CheckedHead
 from siamesekit.heads._exact import all_squares, has_wider, pair_squares, places_of, unit
 from siamesekit.registry import register
@@ -37,6 +37,8 @@ class CosineHead(CheckedHead):
 
     def compare(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the scores, (m, n), of embeddings that have length 1 already."""
+        if not is_eager(a, b):
+            return _plain(a, b)
         scores: Tensor = _Compared.apply(a, b)  # type: ignore[no-untyped-call]
         return scores
 
@@ -79,11 +81,16 @@ class _Compared(Function):
         return _scores(all_squares(a, b)).masked_fill_(blank, -1)
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         # That of the products: what else the distance has along a direction changes no direction.
         a, b = ctx.saved_tensors
+        if torch.is_grad_enabled() or not is_eager(grad):
+            return plain_gradients(_plain, (a, b), grad)
         return grad @ b, grad.T @ a
+
+
+def _plain(a: Tensor, b: Tensor) -> Tensor:
+    return a @ b.T - 1
 
 
 def _scores(squares: Tensor) -> Tensor:
