@@ -4,6 +4,7 @@ Run it where the extra ``zoo`` is installed: ``python docs/build_zoo.py``.
 """
 
 import inspect
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -15,7 +16,8 @@ from siamesekit.miners import pml as pml_miners
 
 PAGE = Path(__file__).with_name("zoo.md")
 COMMAND = "python docs/build_zoo.py"
-KINDS = ("backbones", "heads", "losses", "miners", "samplers")
+# A kind without built-in parts is for plugins alone.
+KINDS = tuple(kind for kind in registry.KINDS if registry.names(kind))
 FAMILIES = {"losses": pml_losses.UNFIT, "miners": pml_miners.UNFIT}
 
 
@@ -57,6 +59,7 @@ def _built_in(kind: str) -> list[str]:
         # Plugins that happen to be installed are not this package's to document.
         if cls is not None and cls.__module__.partition(".")[0] == "siamesekit":
             summary = (inspect.getdoc(cls) or "").partition("\n")[0].replace("``", "`")
+            summary = re.sub(r" \[\d+\]_", "", summary)  # references stand below
             rows.append((f"`{name}`", summary, _parameters(cls)))
     return _table(("name", "what it is", "parameters"), rows)
 
