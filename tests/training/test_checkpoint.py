@@ -177,7 +177,7 @@ def test_fewer_epochs_than_are_trained_are_refused(make: Make, fit: Fit, tmp_pat
 
 def test_digests_tell_types_shapes_and_contents_apart() -> None:
     values = [
-        0, 0.5, "0", None, True, (), [1, 2], [[1], 2], {"a": 1}, b"0", np.zeros(2), np.zeros((1, 2)),
+        0, 0.5, "0", None, True, (), [1, 2], [[1], 2], {"a": 1}, b"0", np.zeros(2), np.ones((1, 2)),
         torch.zeros(2), torch.zeros(2, dtype=torch.int64), np.array(["a"], dtype=object), nn.ReLU(),
         nn.Linear(1, 1), make_optimizer(0.1), make_optimizer(0.2), float, torch.float32, {1, 2},
     ]  # fmt: skip
