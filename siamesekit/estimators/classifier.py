@@ -50,7 +50,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     backbone : str, class or nn.Module, default="auto"
         Maps items to embeddings. ``"auto"`` takes ``"residual"`` for images and ``"mlp"`` for
         vectors. Any ``nn.Module`` from ``(b, c, h, w)`` or ``(b, f)`` to ``(b, d)`` will do; one
-        that comes with weights starts from them.
+        that comes with weights starts from them, and what is frozen in it stays so. Where it
+        returns no tensor, its ``pooler_output`` is taken, or the first tensor in what it returns.
     head : str, class or Head, default="cosine"
         Compares embeddings.
     loss : str, class or Loss, default="episodic"
@@ -70,11 +71,12 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Enroll the training items when `fit` is done. With False the gallery starts empty: for
         learning to compare from classes that nobody will ask for.
     max_epochs : int, default=30
+        0 uses the backbone as it is; so does a line in which no weight is to be trained.
     learning_rate : float, default=3e-3
     weight_decay : float, default=1e-4
-    optimizer : {"adam", "adamw", "sgd"} or callable, default="adamw"
+    optimizer : {"adam", "adamw", "sgd"}, class or callable, default="adamw"
         See `siamesekit.training.make_optimizer`.
-    schedule : {"constant", "cosine", "one-cycle"} or callable, default="one-cycle"
+    schedule : {"constant", "cosine", "one-cycle"}, class or callable, default="one-cycle"
         See `siamesekit.training.make_schedule`.
     averaging : float or None, default=None
         Decay a step of a moving average of the weights, in (0, 1), used in place of the last ones.
@@ -90,7 +92,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         raises ends training and comes out of `fit`, which then leaves the estimator as it was: so a
         search gives up a run (``examples/tune_koch.py``).
     checkpoint : path-like, Checkpoint or None, default=None
-        File to write the state of training to after every epoch, and to go on from if it exists.
+        Where to write the state of training after every epoch, and to go on from if the same run
+        is there already: a folder (a file for each run, so that cross-validation and searches may
+        share it) or a file of one run, which refuses others by name. See
+        `siamesekit.training.Checkpoint`.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the backbone; ``"auto"`` is bfloat16 for images where the processor has it.
