@@ -30,7 +30,7 @@ class Best:
         From positions of queries, (t,), to a number for each that depends on its item alone,
         uint64, (t,). Called where there is a tie.
     digests_of_classes : callable
-        Returns the same for the labels of all classes, by code, (k,).
+        From codes of classes, (t,), to the same for their labels, (t,).
     answers : ndarray of int64, shape (n_queries,), optional
         Code of the class that is right; -1 where it is not among them.
 
@@ -48,7 +48,7 @@ class Best:
         self,
         n_queries: int,
         digest_of_query: Callable[[IntArray], np.ndarray],
-        digests_of_classes: Callable[[], np.ndarray],
+        digests_of_classes: Callable[[IntArray], np.ndarray],
         answers: IntArray | None = None,
     ) -> None:
         self._digest_of_query = digest_of_query
@@ -103,7 +103,7 @@ class Best:
         rows, codes = rows[several], codes[several]
         if len(rows):
             items, place = np.unique(rows, return_inverse=True)
-            draws = _mixed(self._digest_of_query(items)[place], self._digests_of_classes()[codes])
+            draws = _mixed(self._digest_of_query(items)[place], self._digests_of_classes(codes))
             order = np.lexsort((draws, rows))
             first = order[np.flatnonzero(np.diff(rows[order], prepend=-1))]
             self.codes[rows[first]] = codes[first]

@@ -15,6 +15,9 @@ from siamesekit._types import IntArray
 
 __all__ = ["Growth", "Snapshot"]
 
+# Classes whose digests are worked out anew for each question: a millisecond.
+_FEW = 500
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -74,11 +77,15 @@ class Snapshot:
     @cached_property
     def digests(self) -> np.ndarray:
         """A number for each class that depends on its label alone, uint64, shape (k,)."""
-        names = (repr(name).encode() for name in self.names.tolist())
-        return np.array(
-            [int.from_bytes(blake2b(n, digest_size=8).digest(), "little") for n in names],
-            dtype=np.uint64,
-        )
+        return _digests(self.names)
+
+    def digests_of(self, codes: IntArray) -> np.ndarray:
+        """Return the digests of some classes, uint64, shape (c,); of few without all others."""
+        some, place = np.unique(codes, return_inverse=True)
+        if len(some) > _FEW:
+            return self.digests[codes]
+        own: np.ndarray = _digests(self.names[some])[place]
+        return own
 
     def code_of(self, label: object) -> int | None:
         """Return the code of a class, or None if it is not here."""
@@ -166,6 +173,14 @@ def _holds(dtype: np.dtype, values: np.ndarray) -> bool:
         return True
     with np.errstate(invalid="ignore", over="ignore"):
         return bool(values.astype(dtype).tolist() == values.tolist())
+
+
+def _digests(names: np.ndarray) -> np.ndarray:
+    shown = (repr(name).encode() for name in names.tolist())
+    return np.array(
+        [int.from_bytes(blake2b(name, digest_size=8).digest(), "little") for name in shown],
+        dtype=np.uint64,
+    )
 
 
 def _index_of(names: np.ndarray) -> dict[Any, int]:

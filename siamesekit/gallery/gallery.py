@@ -368,7 +368,7 @@ class Gallery:
         best = Best(
             len(queries),
             lambda rows: digest(own[torch.from_numpy(rows).to(own.device)]),
-            lambda: now.digests,
+            now.digests_of,
             answers,
         )
         for tile in prepared.tiles(queries, for_best=True):
