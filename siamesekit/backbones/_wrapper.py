@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from siamesekit import registry
 from siamesekit._types import Shape
 from siamesekit.backbones.base import Backbone
+from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidParameterError, NotBuiltError
 
-__all__ = ["Wrapper"]
+__all__ = ["Wrapper", "embedded"]
 
 
 class Wrapper(Backbone):
@@ -73,6 +74,15 @@ class Wrapper(Backbone):
     def unfinish(self) -> None:
         if isinstance(self.inner, Backbone):
             self.inner.unfinish()
+
+
+def embedded(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the embeddings of a wrapped network in float32, (b, d), whatever it puts them in."""
+    output = network(x)
+    if isinstance(network, Backbone):
+        embeddings: Tensor = output
+        return embeddings.float()
+    return embeddings_in(output, network, x.shape[0])
 
 
 def _unbuilt(backbone: nn.Module) -> nn.Module:

@@ -10,8 +10,7 @@ from siamesekit._checks import check_flag, check_integer
 from siamesekit._eager import is_eager
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
-from siamesekit.backbones._wrapper import Wrapper
-from siamesekit.backbones.base import Backbone
+from siamesekit.backbones._wrapper import Wrapper, embedded
 from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
@@ -142,9 +141,9 @@ class _Turned(nn.Module):
             return functional.grid_sample(x.float(), grid, align_corners=False).to(x.dtype)
 
     def _unit(self, x: Tensor) -> Tensor:
-        if not isinstance(self.inner, Backbone):
+        if getattr(self.inner, "channels_last", False) is True and is_eager(x):
+            x = x.contiguous(memory_format=torch.channels_last)
+        else:
             # Other networks may expect `view` to work, and work in place on what is theirs.
             x = x.clone(memory_format=torch.contiguous_format)
-        elif self.inner.channels_last and is_eager(x):
-            x = x.contiguous(memory_format=torch.channels_last)
-        return functional.normalize(self.inner(x).float(), dim=1)
+        return functional.normalize(embedded(self.inner, x), dim=1)

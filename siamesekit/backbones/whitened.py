@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from siamesekit._checks import check_number
 from siamesekit._types import Shape
-from siamesekit.backbones._wrapper import Wrapper
+from siamesekit.backbones._wrapper import Wrapper, embedded
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
 
@@ -106,7 +106,7 @@ class _Whitened(nn.Module):
         self.register_buffer("matrix", torch.empty(0, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        embeddings = functional.normalize(self.inner(x).float(), dim=1)
+        embeddings = functional.normalize(embedded(self.inner, x), dim=1)
         if self.training or self.matrix.numel() == 0:
             return embeddings
         with torch.autocast(x.device.type, enabled=False):

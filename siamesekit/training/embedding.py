@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.training.device import autocast
 from siamesekit.training.items import own_float
-from siamesekit.training.outputs import embeddings_in
 
 __all__ = ["embed_batch", "embed_items", "memory_format"]
 
@@ -23,7 +23,7 @@ def embed_batch(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tenso
     Parameters
     ----------
     backbone : nn.Module
-        What it may return: see `siamesekit.training.outputs`. Images come to it with channels
+        What it may return: see `siamesekit.backbones.outputs`. Images come to it with channels
         last in memory where it says ``channels_last = True``, and else as ``view`` expects them.
     x : Tensor of float, shape (b, c, h, w) or (b, f)
         The backbone may work in place on it.

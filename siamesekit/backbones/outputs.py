@@ -37,7 +37,7 @@ def embeddings_in(output: Any, network: object, n_items: int) -> Tensor:
             f"backbone {name} must return embeddings of shape (b, d), alone or first in a tuple, "
             f"list or mapping; got {type(output).__name__}."
         )
-    if embeddings.ndim != 2 or len(embeddings) != n_items or embeddings.shape[1] == 0:
+    if embeddings.ndim != 2 or embeddings.shape[0] != n_items or embeddings.shape[1] == 0:
         raise InvalidDataError(
             f"backbone {name} must return embeddings of shape (b, d); "
             f"for a batch of {n_items} it returned {tuple(embeddings.shape)}."
