@@ -30,6 +30,9 @@ A head prepares all references anew for each block (the cosine normalises them),
 blocks would spend their time on that.
 """
 
+_RANKS = 2**20
+"""Ranks that are looked at at once: some ten arrays of so many numbers, 8 MB each."""
+
 
 def euclidean(a: Tensor, b: Tensor) -> Tensor:
     """Return minus the Euclidean distances of all of `a` to all of `b`, from their differences.
@@ -91,15 +94,26 @@ class Search:
         for start in range(0, len(rows), self.block_rows):
             block = slice(start, start + self.block_rows)
             depth = min(int(depths[block].max()), self.n_candidates)
-            yield self._rank(rows[block], depth)
+            scores = self._scores(rows[block])
+            at_once = max(1, _RANKS // depth)
+            for some, own in zip(
+                torch.split(scores, at_once),
+                np.split(rows[block], range(at_once, len(scores), at_once)),
+                strict=True,
+            ):
+                yield self._rank(some, own, depth)
 
     @torch.inference_mode()
-    def _rank(self, rows: IntArray, depth: int) -> "Ranking":
+    def _scores(self, rows: IntArray) -> Tensor:
         own = torch.from_numpy(rows).to(self.references.device)
         scores = in_float32(scores_of(self.scorer, self.queries[own], self.references))
         if self.within:
             # By position: a duplicate of the query stays. Scores are finite, so this one is last.
             scores = scores.scatter(1, own.to(scores.device)[:, None], -torch.inf)
+        return scores
+
+    @torch.inference_mode()
+    def _rank(self, scores: Tensor, rows: IntArray, depth: int) -> "Ranking":
         values, columns = scores.topk(depth, dim=1)
         first = torch.ones_like(values, dtype=torch.bool)
         first[:, 1:] = values[:, 1:] != values[:, :-1]
