@@ -104,7 +104,7 @@ def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
     """
     check_choice("kind", kind, KINDS)
     if not isinstance(name, str) or not name or ":" in name:
-        raise InvalidParameterError(f"name must be a string without a colon; got {name!r}.")
+        raise InvalidParameterError(f"name must be a string without a colon; got {shown(name)}.")
 
     def add(cls: _PartClass) -> _PartClass:
         if not isinstance(cls, type):
@@ -176,7 +176,7 @@ def get(kind: str, name: str) -> type[Any]:
     """
     _load_builtins(kind)
     if not isinstance(name, str):
-        raise InvalidParameterError(f"name must be a string, a name in {kind}; got {name!r}.")
+        raise InvalidParameterError(f"name must be a string, a name in {kind}; got {shown(name)}.")
     claims = [entry for entry in _entry_points(kind) if entry.name == name]
     if name in _builtins[kind]:
         if claims:

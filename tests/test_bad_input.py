@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from siamesekit import SiameseClassifier, data, evaluation, recipes, registry
 from siamesekit import training as tr
-from siamesekit.backbones import MLP, Conv4, KochNet, ResidualNet
+from siamesekit.backbones import MLP, Backbone, Conv4, KochNet, ResidualNet
 from siamesekit.errors import (
     DatasetNotFoundError,
     InvalidDataError,
@@ -99,6 +99,10 @@ class World:
 
     def new(self, **parameters: Any) -> SiameseClassifier:
         return SiameseClassifier("mlp", max_epochs=1, random_state=0, **parameters)
+
+    def net(self, cls: type[Backbone]) -> Backbone:
+        with torch.random.fork_rng():
+            return cls().build((1, 48, 48))
 
     def digest(self) -> str:
         state: list[Any] = []
@@ -475,7 +479,7 @@ rows("memory", SiamesekitError, (None, "embeddings"), (torch.zeros(6), "embeddin
     lambda w, z: w.memory(z, w.labels)
 )
 for make, name, values in (
-    (TripletLoss, "margin", (-1.0, NAN, "wide", None, 10**400)),
+    (TripletLoss, "margin", (-1.0, NAN, "wide", None, 10**400, np.array([0.1, 0.2]))),
     (BatchAllTripletLoss, "reduction", ("sum", None)),
     (ContrastiveLoss, "margin", (0.0, INF, "a")),
     (BCELoss, "label_smoothing", (-0.1, 1.0, "a", NAN)),
@@ -513,6 +517,20 @@ rows("pair_loss", SiamesekitError, (torch.tensor([2.0]), "same"), (torch.tensor(
 )
 rows("batch_all", PARAMETER, (NAN, "margin"), (-1, "margin"), ("a", "margin"), (None, "margin"))(
     lambda w, margin: batch_all_triplet_loss(-w.scores, w.labels, margin)
+)
+rows("Index.save", PARAMETER, *((p, "path must be a path") for p in PATHS))(
+    lambda w, p: w.index.save(p)
+)
+rows("Index.load", PARAMETER, *((p, "path must be a path") for p in PATHS))(
+    lambda w, p: ExactIndex.load(p)
+)
+rows(
+    "class_probabilities",
+    PARAMETER,
+    *((v, "slope must be a finite number") for v in ("a", None, NAN, [1.0], np.zeros(2))),
+)(lambda w, slope: w.gallery.class_probabilities(w.vectors, slope))
+rows("mine head", PARAMETER, (None, "head must be a callable"), (5, "head must be a callable"))(
+    lambda w, head: mine_from_embeddings(SemihardTriplets(), w.vectors, w.labels, head=head)
 )
 rows("mine", PARAMETER, (0, "block_rows"), ("a", "block_rows"))(
     lambda w, n: mine_from_embeddings(
@@ -565,6 +583,11 @@ for net in (MLP, Conv4, ResidualNet, KochNet):
     )
     rows(f"{net.__name__} unbuilt", NotBuiltError, (None, "build"))(
         lambda w, _, net=net: net()(torch.zeros(2, 1, 28, 28))
+    )
+
+for net in (MLP, Conv4, ResidualNet):
+    rows(f"{net.__name__} built", DATA, *((v, "x must be a float tensor") for v in (None, 5, [1])))(
+        lambda w, x, net=net: w.net(net)(x)
     )
 
 # -- gallery and index -- ------------------------------------------------------------------------

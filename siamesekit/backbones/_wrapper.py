@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from siamesekit import registry
+from siamesekit._checks import shown
 from siamesekit._types import Shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.backbones.outputs import embeddings_in
@@ -34,7 +35,7 @@ class Wrapper(Backbone):
         if not isinstance(backbone, str | nn.Module) and not is_class:
             raise InvalidParameterError(
                 "backbone must be a name, or a class or an instance of nn.Module; "
-                f"got {backbone!r}."
+                f"got {shown(backbone)}."
             )
         # Not as a submodule: `layers` makes that of a copy, and weights are not to count twice.
         self.__dict__["backbone"] = backbone

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
+from siamesekit._checks import shown
 from siamesekit._params import Part
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_shape
@@ -123,5 +124,8 @@ class Backbone(Part, nn.Module, ABC):
         """
         if self.network is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(input_shape) first.")
+        # Asked of what it can do: what traces or exports a network hands in a stand-in.
+        if not hasattr(x, "is_floating_point"):
+            raise InvalidDataError(f"x must be a float tensor; got {shown(x)}.")
         embeddings: Tensor = self.network(x)
         return embeddings

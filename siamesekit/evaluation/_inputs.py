@@ -14,6 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
+from siamesekit._checks import shown
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.data import as_items
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -240,7 +241,8 @@ def check_scorer(scorer: object) -> Scorer:
     """Return `scorer`; raise `InvalidParameterError` if it cannot be called."""
     if not callable(scorer):
         raise InvalidParameterError(
-            f"scorer must be a head or a callable from (m, d) and (n, d) to (m, n); got {scorer!r}."
+            "scorer must be a head or a callable from (m, d) and (n, d) to (m, n); "
+            f"got {shown(scorer)}."
         )
     return scorer
 
@@ -286,7 +288,7 @@ def _real(array: np.ndarray, name: str) -> np.ndarray:
         wrong = [value for value in flat if not isinstance(value, _NUMBERS)]
         if wrong:
             raise InvalidDataError(
-                f"{name} must hold real numbers; got {wrong[0]!r} of type "
+                f"{name} must hold real numbers; got {shown(wrong[0])} of type "
                 f"{type(wrong[0]).__name__}."
             )
         try:

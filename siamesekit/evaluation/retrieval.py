@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from siamesekit._checks import check_integer
+from siamesekit._checks import check_integer, shown
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation._facts import facts_of
@@ -234,7 +234,7 @@ def _check_unseen(estimator: Any, labels: ArrayLike) -> None:
 def _check_recall_at(recall_at: Sequence[int]) -> list[int]:
     if isinstance(recall_at, str) or not isinstance(recall_at, Sequence):
         raise InvalidParameterError(
-            f"recall_at must be a sequence of integers of at least 1; got {recall_at!r}."
+            f"recall_at must be a sequence of integers of at least 1; got {shown(recall_at)}."
         )
     checked = [check_integer(f"recall_at[{i}]", k, low=1) for i, k in enumerate(recall_at)]
     return list(dict.fromkeys(checked))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from siamesekit import registry
-from siamesekit._checks import check_choice, near_matches, shown
+from siamesekit._checks import check_choice, check_number, near_matches, shown
 from siamesekit._labels import as_classes, as_labels, check_same_kind
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -233,7 +233,10 @@ class Gallery:
         ------
         InvalidDataError
             As `class_scores`.
+        InvalidParameterError
+            If `slope` is no finite number.
         """
+        slope = check_number("slope", slope)
         now = self._asked(queries)
         odds = np.empty((len(queries), len(now.names)))
         self._fill(torch.from_numpy(odds), now, queries)

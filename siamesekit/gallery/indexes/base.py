@@ -2,13 +2,12 @@
 
 import os
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from torch import Tensor
 
-from siamesekit._checks import check_choice, check_integer
+from siamesekit._checks import check_choice, check_integer, check_path
 from siamesekit._files import write_whole
 from siamesekit._params import Part
 from siamesekit._types import ArrayLike, FloatArray, IntArray, Neighbours
@@ -135,7 +134,7 @@ class Index(Part, ABC):
         ----------
         path : path-like
         """
-        target = Path(path)
+        target = check_path("path", path)
         target.parent.mkdir(parents=True, exist_ok=True)
         facts, arrays = self._state()
         write_whole(target, _container.pack(self.kind, self.get_params() | facts, arrays))
@@ -149,7 +148,7 @@ class Index(Part, ABC):
         SavedModelError
             If the file is missing, damaged, or of another kind of index.
         """
-        source = Path(path)
+        source = check_path("path", path)
         if not source.is_file():
             raise SavedModelError(f"{source} is no file of an index.")
         facts, arrays = _container.unpack(source, cls.kind)
