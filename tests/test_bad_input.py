@@ -529,7 +529,7 @@ rows(
     PARAMETER,
     *((v, "slope must be a finite number") for v in ("a", None, NAN, [1.0], np.zeros(2))),
 )(lambda w, slope: w.gallery.class_probabilities(w.vectors, slope))
-rows("mine head", PARAMETER, (None, "head must be a callable"), (5, "head must be a callable"))(
+rows("mine head", PARAMETER, (None, "head must be"), (5, "head must be"))(
     lambda w, head: mine_from_embeddings(SemihardTriplets(), w.vectors, w.labels, head=head)
 )
 rows("mine", PARAMETER, (0, "block_rows"), ("a", "block_rows"))(

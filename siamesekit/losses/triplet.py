@@ -53,7 +53,7 @@ class TripletLoss(RowLoss):
         reduction: Literal["mean", "active"] = "mean",
     ) -> None:
         super().__init__()
-        if margin != "soft":
+        if not (isinstance(margin, str) and margin == "soft"):
             if isinstance(margin, str):
                 raise InvalidParameterError(
                     f"margin must be a number of at least 0 or 'soft'; got {margin!r}."
