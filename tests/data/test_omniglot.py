@@ -219,7 +219,7 @@ class TestCache:
         monkeypatch.setattr(Path, "home", _no_home)
         assert len(load_omniglot(tmp_path).X) == 3
 
-    @pytest.mark.parametrize("cache", ["yes", 1, None, "", np.True_])
+    @pytest.mark.parametrize("cache", ["yes", 1, None, "", 0.0])
     def test_it_is_asked_for_or_not(self, tmp_path: Path, cache: object) -> None:
         with pytest.raises(InvalidParameterError, match="cache must be True or False"):
             load_omniglot(tmp_path, cache=cache)  # type: ignore[arg-type]
