@@ -1,6 +1,8 @@
 """Models that come with the package."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from sklearn.datasets import load_digits
 import siamesekit
 from siamesekit import SiameseClassifier
 from siamesekit.data import redraw
-from siamesekit.errors import InvalidParameterError
+from siamesekit.errors import InvalidParameterError, LeakageError
+from siamesekit.evaluation import episode_accuracy
 
 FOLDER = Path(siamesekit.__file__).parent / "pretrained" / "omniglot"
 MEGABYTE = 10**6
@@ -36,6 +39,35 @@ def test_digits_are_told_apart_from_one_example_each_without_training(
 def test_its_gallery_is_empty_and_its_input_known(classifier: SiameseClassifier) -> None:
     assert len(classifier.classes_) == 0
     assert classifier.input_shape_ == (1, 28, 28)
+
+
+def test_it_knows_the_characters_it_was_trained_on_as_the_loader_names_them(
+    classifier: SiameseClassifier,
+) -> None:
+    trained = classifier.trained_classes_
+    assert trained is not None
+    assert classifier.chosen_classes_ is not None
+    assert len(trained) == 964
+    assert (np.sort(trained) == trained).all()
+    origin = json.loads((FOLDER / "provenance.json").read_text(encoding="utf-8"))
+    assert {name.split("/")[0] for name in trained.tolist()} == set(origin["trained_on"])
+    assert classifier.chosen_classes_.tolist() == origin["chosen_on"]
+
+
+def test_what_it_was_trained_on_is_no_test_of_it(classifier: SiameseClassifier) -> None:
+    X = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    new = np.repeat(["Tengwar/character01", "Tengwar/character02", "Tibetan/character01"], 2)
+    leaked = np.where(new == "Tibetan/character01", "Greek/character24", new)
+    numbers = np.repeat([1, 2, 3], 2)  # other names than numbers, so other classes
+    vectors = classifier.transform(X)
+    drawn: dict[str, Any] = {"way": 2, "n_episodes": 2, "random_state": 0, "estimator": classifier}
+    for y in (new, numbers):
+        assert "964" in episode_accuracy(vectors, y, **drawn).protocol
+        assert classifier.calibration_report(X, y).cllr > 0
+    with pytest.raises(LeakageError, match="shares 1 classes with training: Greek/character24"):
+        episode_accuracy(vectors, leaked, **drawn)
+    with pytest.raises(LeakageError, match="Greek/character24"):
+        classifier.calibration_report(X, leaked)
 
 
 def test_it_is_small_and_its_card_gives_credit_and_figures() -> None:
