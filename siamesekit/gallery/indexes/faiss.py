@@ -109,7 +109,10 @@ class FaissIndex(Index):
             here = np.packbits(~self._gone, bitorder="little")
             options["sel"] = faiss.IDSelectorBitmap(here)
         asked = unit(queries) if self.metric == "cosine" else queries
-        found, places = self._graph.search(asked, k, params=faiss.SearchParametersHNSW(**options))
+        # faiss.contrib.torch_utils, which pytorch-metric-learning imports, puts a `search` in the
+        # place of faiss's own that takes no parameters.
+        search = getattr(self._graph, "search_numpy", self._graph.search)
+        found, places = search(asked, k, params=faiss.SearchParametersHNSW(**options))
         missing = places < 0
         ids = np.where(missing, -1, self._ids[places])
         scores = -np.sqrt(np.maximum(found, 0)) if self.metric == "euclidean" else found
