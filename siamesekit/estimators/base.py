@@ -164,7 +164,9 @@ class SiameseEstimator(
         fresh = copy.copy(self)
         for name in [name for name in vars(fresh) if name.endswith("_")]:
             delattr(fresh, name)  # attributes of an earlier fit, which this one may not set
-        fresh._fit(X, y, groups)
+        # Whatever mode the caller is in: without gradients nothing would be learned.
+        with torch.inference_mode(False), torch.enable_grad():
+            fresh._fit(X, y, groups)
         self.__dict__ = fresh.__dict__
         return self
 

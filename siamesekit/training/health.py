@@ -5,7 +5,7 @@ import warnings
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from siamesekit._triplets import AnchorRows, Classes, row_blocks
 from siamesekit._types import Pairs, Triplets
@@ -112,6 +112,17 @@ class HealthMonitor:
             f"{what} of a batch are not finite (its loss is {loss}); the step is skipped, as are "
             f"others like it: history['skipped'] counts them. {TRY_FINITE}",
         )
+
+    def check_gradients(self, backbone: nn.Module) -> None:
+        """Warn, after a first step's ``backward``, of a backbone that no gradient reaches."""
+        weights = [p for p in backbone.parameters() if p.requires_grad]
+        if weights and all(p.grad is None for p in weights):
+            self._warn(
+                "gradients",
+                f"no gradient reaches any weight of backbone {type(backbone).__name__}: it is not "
+                "trained. Look in it for detach(), .data or no_grad, or set requires_grad_(False) "
+                "where that is meant.",
+            )
 
     def check_epoch(self, loss: float, health: dict[str, float]) -> None:
         """Warn where an epoch's mean numbers have said for three epochs that training collapsed.

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
@@ -98,30 +99,32 @@ def train(
     _check_callbacks(callbacks)
     if validate is not None:
         check_callable("validate", validate, "(line) -> score")
-    run = Run(line, items, labels, sampler, plan, augment, seed)
-    run.check_validation(validate)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         raise InvalidParameterError(f"checkpoint must be a Checkpoint; got {shown(checkpoint)}.")
-    file = None
-    if checkpoint is not None and run.weights:
-        marks = fingerprint(line, items, sampler, plan, augment, validate, seed, facts)
-        file = checkpoint.of_run(marks, plan.max_epochs)
-        if (state := file.read()) is not None:
-            with file.explaining():
-                run.load_state_dict(state)
-    with tqdm(total=plan.max_epochs, disable=not plan.verbose, unit="epoch") as bar:
-        bar.update(run.history.epochs)
-        while not run.is_over():
-            numbers = run.epoch(validate)
-            bar.set_postfix(
-                {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
-            )
-            bar.update()
-            for callback in callbacks:
-                callback(line, run.history)
-            if file is not None and file.due(run.history.epochs, run.is_over()):
-                file.write(run.state_dict())
-    run.finish()
+    # Whatever mode the caller is in: without gradients nothing would be learned.
+    with torch.inference_mode(False), torch.enable_grad():
+        run = Run(line, items, labels, sampler, plan, augment, seed)
+        run.check_validation(validate)
+        file = None
+        if checkpoint is not None and run.weights:
+            marks = fingerprint(line, items, sampler, plan, augment, validate, seed, facts)
+            file = checkpoint.of_run(marks, plan.max_epochs)
+            if (state := file.read()) is not None:
+                with file.explaining():
+                    run.load_state_dict(state)
+        with tqdm(total=plan.max_epochs, disable=not plan.verbose, unit="epoch") as bar:
+            bar.update(run.history.epochs)
+            while not run.is_over():
+                numbers = run.epoch(validate)
+                bar.set_postfix(
+                    {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
+                )
+                bar.update()
+                for callback in callbacks:
+                    callback(line, run.history)
+                if file is not None and file.due(run.history.epochs, run.is_over()):
+                    file.write(run.state_dict())
+        run.finish()
     return run.history
 
 

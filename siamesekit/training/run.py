@@ -19,7 +19,13 @@ from siamesekit.training.health import TRY_FINITE, HealthMonitor, batch_health
 from siamesekit.training.history import EpochMeans, History
 from siamesekit.training.items import Augment, draw_batch
 from siamesekit.training.line import Charge, TrainingLine
-from siamesekit.training.optimisation import check_moments, make_optimizer, make_schedule
+from siamesekit.training.optimisation import (
+    check_moments,
+    make_optimizer,
+    make_schedule,
+    step_optimizer,
+    step_schedule,
+)
 from siamesekit.training.plan import Plan, Validate
 from siamesekit.training.rewind import Rewind, all_finite
 
@@ -143,11 +149,13 @@ class Run:
         self.bad_in_a_row = 0
         if keep:
             self.good_index, self.good_weights = flat, copy.deepcopy(self.line.state_dict())
-        self.optimizer.step()
+        if not self.steps:
+            self.monitor.check_gradients(self.line.backbone)
+        step_optimizer(self.optimizer)
         means.add({"loss": charge.loss, **batch_health(charge, self.monitor.margin)})
         self.steps += 1
         if not isinstance(self.schedule, ReduceLROnPlateau):
-            self.schedule.step()
+            step_schedule(self.schedule)
         if self.average is not None:
             self.average.update_parameters(self.line)
         return True
@@ -217,7 +225,7 @@ class Run:
             return
         value = numbers.get("loss" if self.schedule.mode == "min" else "validation", math.nan)
         if math.isfinite(value):
-            self.schedule.step(value)
+            step_schedule(self.schedule, value)
 
     def _keep_best(self, score: float) -> None:
         # Of equals the later weights are kept; but they are no reason to be patient.

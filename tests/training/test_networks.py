@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier
 from siamesekit.errors import InvalidDataError
-from siamesekit.training import History, TrainingLine, embed_items
+from siamesekit.training import History, TrainingHealthWarning, TrainingLine, embed_items
 
 Make = Callable[..., TrainingLine]
 Fit = Callable[..., History]
@@ -205,3 +205,24 @@ def test_embedding_in_no_grad_gives_plain_tensors() -> None:
     z = embed_items(nn.Linear(6, 4), torch.from_numpy(VECTORS), torch.device("cpu"), torch.float32)
     assert not z.is_inference()
     assert not z.requires_grad
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_training_learns_in_whatever_mode_the_caller_is(mode: Any) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Linear(6, 4)
+    alone = estimator(network).fit(VECTORS, LABELS)
+    with mode():
+        inside = estimator(network).fit(torch.from_numpy(VECTORS).clone(), LABELS)
+    assert np.array_equal(alone.transform(VECTORS), inside.transform(VECTORS))
+    assert inside.history_["loss"] == alone.history_["loss"]
+
+
+def test_a_network_that_no_gradient_reaches_is_warned_of(make: Make, fit: Fit) -> None:
+    class Detached(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).detach()
+
+    with pytest.warns(TrainingHealthWarning, match="no gradient reaches .* Detached"):
+        fit(make(Detached(6, 8)))

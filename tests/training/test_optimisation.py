@@ -1,6 +1,7 @@
 """Optimisers and schedules: names, classes and functions, and what is refused."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -129,3 +130,92 @@ def test_auto_is_bfloat16_only_where_it_is_faster(
     expected = torch.bfloat16 if faster else torch.float32
     assert resolve_precision("auto", torch.device("cpu"), (1, 8, 8)) is expected
     assert resolve_precision("auto", torch.device("cpu"), (8,)) is torch.float32
+
+
+@pytest.mark.parametrize(
+    ("spec", "rates"),
+    [
+        (partial(optim.SGD, momentum=0.5), [0.1, 0.1]),
+        (partial(optim.Adam, lr=0.3), [0.3, 0.3]),
+        (partial(optim.AdamW, lr=0.3, weight_decay=0.2), [0.3]),
+    ],
+)
+def test_a_partial_of_a_class_says_some_options_itself(
+    spec: Any, rates: list[float], make: Make, fit: Fit
+) -> None:
+    optimizer = make_optimizer(spec, NET, 0.1, 0.5)
+    assert [group["lr"] for group in optimizer.param_groups] == rates
+    decays = {group["weight_decay"] for group in optimizer.param_groups}
+    assert decays == ({0.2} if len(rates) == 1 else {0.5, 0.0})
+    assert fit(make(), optimizer=spec).epochs == 3
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        (lambda line: optim.SGD([nn.Parameter(torch.ones(2))], lr=0.1), "weights of the line"),
+        (lambda line: 1 / 0, "ZeroDivisionError"),
+        (lambda line, rate: None, "TypeError"),
+        (partial(optim.SGD, mass=3), "mass"),
+        (optim.SparseAdam, "take a step"),
+    ],
+)
+def test_an_optimiser_that_fails_is_named(spec: Any, what: str, make: Make, fit: Fit) -> None:
+    with pytest.raises(InvalidParameterError, match=f"optimizer .*{what}"):
+        fit(make(), optimizer=spec)
+
+
+def test_complex_weights_train(make: Make, fit: Fit) -> None:
+    class Complex(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(6, 8, dtype=torch.complex64))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x.to(torch.complex64) @ self.weight).abs()
+
+    line = make(Complex)
+    before = line.backbone.weight.detach().clone()
+    assert fit(line)["skipped"] == [0, 0, 0]
+    assert not torch.equal(line.backbone.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("spec", "last"),
+    [
+        (lr_scheduler.CosineAnnealingLR, 0.0),
+        (lr_scheduler.PolynomialLR, 0.0),
+        (partial(lr_scheduler.CosineAnnealingLR, eta_min=0.02), 0.02),
+        (partial(lr_scheduler.PolynomialLR, power=2.0), 0.0),
+        (partial(lr_scheduler.StepLR, step_size=3), 1e-4),
+        (partial(lr_scheduler.ReduceLROnPlateau, patience=0), 0.1),
+    ],
+)
+def test_schedules_of_a_class_are_as_long_as_the_run(spec: Any, last: float) -> None:
+    optimizer = optim.SGD(NET.parameters(), lr=0.1)
+    schedule = make_schedule(spec, optimizer, 10)
+    for _ in range(0 if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) else 10):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(last, abs=1e-12)
+
+
+def test_a_cycle_of_rates_is_as_long_as_the_run(make: Make, fit: Fit) -> None:
+    rates = fit(make(), schedule=partial(lr_scheduler.OneCycleLR, max_lr=0.5))["learning_rate"]
+    assert rates[0] > rates[1] > rates[2] > 0
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        (lambda optimizer: None, "TypeError"),
+        (lambda o, n: lr_scheduler.LambdaLR(o, lambda step: None), "TypeError"),  # type: ignore[arg-type,return-value]
+        (lambda o, n: lr_scheduler.LambdaLR(o, lambda step: -1.0), "gave -0.01"),
+        (lambda o, n: lr_scheduler.LambdaLR(o, lambda step: float("nan")), "gave nan"),
+        (lambda o, n: lr_scheduler.OneCycleLR(o, 0.1, total_steps=2), "Tried to step"),
+        (partial(lr_scheduler.StepLR), "StepLR"),
+    ],
+)
+def test_a_schedule_that_fails_is_named(spec: Any, what: str, make: Make, fit: Fit) -> None:
+    with pytest.raises(InvalidParameterError, match=f"schedule .*{what}"):
+        fit(make(), schedule=spec)
