@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from siamesekit.training import TrainingHealthWarning
 __all__ = [
     "HELD_OUT",
     "TRAINING",
+    "Maps",
     "calibrate",
     "calibration_report",
     "check_pairs_at_hand",
@@ -53,11 +54,29 @@ def items_to_calibrate_on(codes: IntArray, held_out: np.ndarray) -> tuple[IntArr
     return np.flatnonzero(held_out if enough else ~held_out), HELD_OUT if enough else TRAINING
 
 
-def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[float, float]:
-    """Return slope and intercept of the logistic map from a score to P(same).
+class Maps(NamedTuple):
+    """From scores to probabilities, for two questions.
+
+    Attributes
+    ----------
+    same : tuple of float
+        Slope and intercept of the logistic map to P(same), of any two items.
+    slope : float
+        By which scores are multiplied before the softmax over enrolled classes.
+    """
+
+    same: tuple[float, float]
+    slope: float
+
+
+def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> Maps:
+    """Return the maps from a score to P(same), and to the probability of an enrolled class.
 
     They are fitted (Platt scaling) to pairs of the items, as many of one class as of two: whatever
-    the head gives, the share of same pairs that training happened to see is no matter.
+    the head gives, the share of same pairs that training happened to see is no matter. Of classes
+    never seen the first can be no surer than the number of classes allows. The second is asked of
+    new items of classes that are known, of which every item tells something, and so can be as
+    sure as the number of items allows.
 
     Parameters
     ----------
@@ -81,8 +100,9 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> tuple[fl
             stacklevel=4,
         )
     if len(scores) == 0:
-        return fit_calibration([0.0], [False])
-    return fit_calibration(scores, same, n_classes=len(torch.unique(codes)))
+        scores, same = np.zeros(1), np.zeros(1, dtype=bool)
+    own = fit_calibration(scores, same, n_classes=len(torch.unique(codes)))
+    return Maps(own, fit_calibration(scores, same, n_classes=len(codes))[0])
 
 
 def calibration_report(

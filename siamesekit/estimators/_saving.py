@@ -79,6 +79,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "embedding_size": estimator.embedding_size_,
             "n_classes_trained": estimator.n_classes_trained_,
             "calibration": encode(list(estimator.calibration_)),
+            "proba_slope": encode(estimator.proba_slope_),
             "calibration_source": estimator.calibration_source_,
             "trained_classes": _classes(estimator.trained_classes_),
             "chosen_classes": _classes(estimator.chosen_classes_),
@@ -249,6 +250,7 @@ def restore(
     estimator.input_kind_ = fitted.input_kind()
     estimator.n_classes_trained_ = fitted.whole("n_classes_trained")
     estimator.calibration_ = fitted.calibration()
+    estimator.proba_slope_ = fitted.proba_slope()
     estimator.calibration_source_ = fitted.source()
     # None in models of the first format, which did not record them.
     estimator.trained_classes_ = fitted.classes("trained_classes")
@@ -310,6 +312,13 @@ class _Fitted:
         if not isinstance(found, list) or len(found) != 2 or not all(map(_is_finite, found)):
             raise SavedModelError("its calibration is no slope and intercept")
         return tuple(found)
+
+    def proba_slope(self) -> float:
+        # Models saved before there was one used that of `similarity`.
+        found = self.get("proba_slope", self.calibration()[0])
+        if not _is_finite(found):
+            raise SavedModelError("its proba_slope is no finite number")
+        return float(found)
 
     def source(self) -> str:
         found = self.get("calibration_source", TRAINING)

@@ -206,7 +206,7 @@ class SiameseEstimator(
         )
         self.embedding_size_ = int(vectors.shape[1])
         pairs = torch.from_numpy(np.flatnonzero(np.isin(own, some)))
-        self.calibration_ = calibrate(
+        self.calibration_, self.proba_slope_ = calibrate(
             self.head_, vectors[pairs.to(vectors.device)], torch.from_numpy(codes)[pairs], fit.seed
         )
         self._keep(vectors, labels)
@@ -285,7 +285,7 @@ class SiameseEstimator(
         return probability.cpu().numpy()
 
     def calibrate(self, X: ArrayLike, y: ArrayLike) -> Self:
-        """Fit the probability that `similarity` gives anew, to pairs of other items.
+        """Fit the probabilities that `similarity` and `predict_proba` give anew, on other items.
 
         Best of classes that training did not see and that are like those that will be asked for;
         after a fit without `validation` the map knows only the classes trained on, and is too
@@ -316,7 +316,9 @@ class SiameseEstimator(
         if fresh.trained_classes_ is not None:
             own, trained = label_codes(labels, fresh.trained_classes_)
             unseen = not bool(np.isin(own, trained).any())
-        fresh.calibration_ = calibrate(fresh.head_, vectors, torch.from_numpy(codes), seed=0)
+        fresh.calibration_, fresh.proba_slope_ = calibrate(
+            fresh.head_, vectors, torch.from_numpy(codes), seed=0
+        )
         fresh.calibration_source_ = HELD_OUT if unseen else TRAINING
         self.__dict__ = fresh.__dict__
         return self

@@ -118,6 +118,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Numbers of each epoch; see `siamesekit.training.train`.
     calibration_ : tuple of float
         Slope and intercept of the logistic map from a score to the probability of *same*.
+    proba_slope_ : float
+        By which `predict_proba` multiplies scores. Fitted like ``calibration_``, but as sure as
+        the number of items allows, in place of classes; of models saved before there was one, the
+        slope of ``calibration_``.
     calibration_source_ : {"held-out classes", "training classes"}
         Whose pairs the map was fitted to: those held out by `validation` where they make pairs,
         else those trained on, of which it is surer than of others.
@@ -325,10 +329,11 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         -------
         ndarray of float64, shape (n, k)
             Columns in the order of `classes_`; rows sum to 1. They are the softmax of the scores
-            on the scale of `similarity`.
+            times ``proba_slope_``, which is fitted to the same pairs as the map of `similarity`
+            but surer: an item is taken to be of an enrolled class, and not of any other.
         """
         now = self._at_once()
-        return now.gallery_.class_probabilities(now._embed_checked(X), now.calibration_[0])
+        return now.gallery_.class_probabilities(now._embed_checked(X), now.proba_slope_)
 
     def score(
         self, X: ArrayLike, y: ArrayLike, sample_weight: npt.ArrayLike | None = None

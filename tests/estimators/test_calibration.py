@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_blobs
+from sklearn.metrics import log_loss
 from torch import Tensor
 
 from siamesekit import SiameseClassifier
@@ -67,6 +68,33 @@ def test_probabilities_of_known_classes_mean_something(line: dict[str, object]) 
     assert ((probability > 0.5) == same)[same].mean() > 0.8
 
 
+@pytest.mark.parametrize("line", LINES[:2], ids=IDS[:2])
+@pytest.mark.parametrize("n_classes", [3, 14])
+def test_probabilities_of_enrolled_classes_are_about_as_good_as_their_order_allows(
+    line: dict[str, object], n_classes: int
+) -> None:
+    own, some = n_classes > Y, np.arange(len(Y)) % 2 == 0
+    given = {"max_epochs": 6, "random_state": 0, "device": "cpu", **line}
+    clf = SiameseClassifier(**given).fit(X[own & some], Y[own & some])
+    queries, truth = torch.from_numpy(clf.transform(X[own & ~some])), Y[own & ~some]
+
+    def loss(slope: float) -> float:
+        probability = clf.gallery_.class_probabilities(queries, slope)
+        return float(log_loss(truth, probability))
+
+    assert clf.proba_slope_ > clf.calibration_[0]
+    best = min(loss(clf.proba_slope_ * times) for times in np.geomspace(0.05, 20, 30))
+    assert loss(clf.proba_slope_) < best + 0.1
+    # As careful as of classes never seen would be far too careful.
+    assert loss(clf.proba_slope_) < loss(clf.calibration_[0])
+    np.testing.assert_array_equal(
+        clf.predict_proba(X[own & ~some]),
+        clf.gallery_.class_probabilities(queries, clf.proba_slope_),
+    )
+    before = clf.proba_slope_
+    assert clf.calibrate(X[NEW], Y[NEW]).proba_slope_ != before
+
+
 def test_held_out_classes_calibrate_where_there_are_any() -> None:
     clf = fitted(validation=0.3)
     assert clf.calibration_source_ == "held-out classes"
@@ -85,7 +113,7 @@ def test_whose_pairs_they_are_is_no_matter_of_what_is_enrolled(enroll: bool) -> 
     held = np.isin(Y, clf.chosen_classes_)
     vectors = torch.from_numpy(clf.transform(X[held]))
     codes = np.unique(Y[held], return_inverse=True)[1]
-    again = calibrate(clf.head_, vectors, torch.from_numpy(codes), seed=0)
+    again = calibrate(clf.head_, vectors, torch.from_numpy(codes), seed=0).same
     probability = 1 / (1 + np.exp(-(again[0] * np.linspace(-1, 1, 5) + again[1])))
     own = clf.calibration_
     np.testing.assert_allclose(
@@ -142,6 +170,7 @@ def test_what_a_model_has_seen_is_saved_with_it(tmp_path) -> None:
     np.testing.assert_array_equal(again.chosen_classes_, clf.chosen_classes_)
     assert again.calibration_source_ == clf.calibration_source_
     assert again.calibration_ == clf.calibration_
+    assert again.proba_slope_ == clf.proba_slope_
 
 
 @pytest.mark.parametrize(
@@ -173,7 +202,8 @@ class Constant(CosineHead):
 
 
 def test_a_head_that_knows_nothing_says_one_half() -> None:
-    slope, intercept = calibrate(Constant(), torch.randn(20, 3), torch.arange(20) // 4, seed=0)
+    maps = calibrate(Constant(), torch.randn(20, 3), torch.arange(20) // 4, seed=0)
+    slope, intercept = maps.same
     assert torch.sigmoid(slope * torch.tensor(0.25) + intercept).item() == pytest.approx(0.5)
 
 
@@ -187,7 +217,8 @@ def test_the_memory_of_pairs_is_bounded(head: Head, largest_tensor) -> None:
 
 def test_classes_of_one_item_each_say_nothing_of_same() -> None:
     with pytest.warns(TrainingHealthWarning, match="No class .* has two items"):
-        slope, intercept = calibrate(CosineHead(), torch.randn(9, 3), torch.arange(9), seed=0)
+        maps = calibrate(CosineHead(), torch.randn(9, 3), torch.arange(9), seed=0)
+    slope, intercept = maps.same
     assert slope > 0
     assert 1 / (1 + np.exp(-(slope + intercept))) == pytest.approx(0.5, abs=0.01)
 
@@ -197,5 +228,5 @@ def test_pairs_that_are_infinitely_far_apart_are_left_out() -> None:
     vectors[::5] *= 1e19
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        calibration = calibrate(EuclideanHead(), vectors, torch.arange(20) // 4, seed=0)
-    assert np.isfinite(calibration).all()
+        maps = calibrate(EuclideanHead(), vectors, torch.arange(20) // 4, seed=0)
+    assert np.isfinite([*maps.same, maps.slope]).all()

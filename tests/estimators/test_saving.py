@@ -501,6 +501,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no files": (put("files")({}), "names files"),
     "a slope of nothing": (put("fitted", "calibration")([{"$float": "nan"}, 0]), "calibration"),
     "one number too few": (put("fitted", "calibration")([1.0]), "calibration"),
+    "no slope of probabilities": (put("fitted", "proba_slope")(None), "proba_slope"),
     "a deep value": (put("params", "callbacks")(deep(200)), "depth"),
     "an unknown argument": (put("params", "eval")("1"), "unknown to this version"),
     "another estimator": (put("estimator")("SiameseVerifier"), "SiameseVerifier"),
@@ -638,6 +639,8 @@ def test_models_of_the_first_format_load(tmp_path: Path) -> None:
         loaded = SiameseClassifier.load(tmp_path / "m")
     np.testing.assert_array_equal(loaded.transform(images), clf.transform(images))
     assert loaded.classes_.tolist() == ["a", "bb", "c", "d"]
+    # It had one slope for both questions.
+    assert loaded.proba_slope_ == loaded.calibration_[0] == 2.0
     assert loaded.augment.scale == (0.9, 1.1)  # type: ignore[union-attr]
     assert math.isnan(loaded.history_["loss"][1])
     loaded.schedule = "cosine"
