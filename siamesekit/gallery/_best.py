@@ -12,12 +12,9 @@ from siamesekit.errors import InvalidDataError
 
 __all__ = ["Best", "check_scores", "digest"]
 
-# Neighbouring scores of which only the best is looked at, where it is not among the best of all.
-_CHUNK = 256
-
 
 class Best:
-    """The best classes of queries so far, as tiles of scores come in.
+    """The best classes of queries so far, as pairs come in.
 
     Of equally good classes one is drawn by the item and the label of the class alone: no class is
     favoured over all items, and an answer depends neither on the other queries nor on the order
@@ -59,28 +56,31 @@ class Best:
         self.tied = np.zeros(n_queries, dtype=np.int64)
         self.hit = np.zeros(n_queries, dtype=bool)
 
-    def add(self, rows: slice, codes: IntArray, scores: Tensor) -> None:
-        """Take in the scores of some queries against some classes.
+    def add(self, rows: slice, own: IntArray, codes: IntArray, scores: np.ndarray) -> None:
+        """Take in pairs of some queries and some classes; a class is never in two calls.
 
         Parameters
         ----------
         rows : slice
             Positions of the queries.
-        codes : ndarray of int64, shape (c,)
-        scores : Tensor of float, shape (rows, c)
+        own : ndarray of int64, shape (p,)
+            Query of each pair, counted from the first of `rows`; each of them has a pair.
+        codes : ndarray of int64, shape (p,)
+        scores : ndarray of float, shape (p,)
+            Among them the best of each query.
 
         Raises
         ------
         InvalidDataError
             If a score is NaN or +infinity.
         """
-        tops, own, columns = _tops(scores)
-        check_scores(tops, rows.start, lowest=True)
         known = self._scores[rows]
+        tops = np.full(len(known), -np.inf)
+        np.maximum.at(tops, own, scores)
+        check_scores(tops, rows.start, lowest=True)
         better, equal = tops > known, (tops == known) & (self.tied[rows] > 0)
-        candidates = codes[columns]
-        stays = (better | (tops == known))[own]
-        own, candidates = own[stays] + rows.start, candidates[stays]
+        stays = (better | (tops == known))[own] & (scores == tops[own])
+        own, candidates = _distinct(own[stays] + rows.start, codes[stays])
         fresh = np.flatnonzero(better) + rows.start
         self._scores[fresh], self.tied[fresh], self.hit[fresh] = tops[better], 0, False
         np.add.at(self.tied, own, 1)
@@ -138,26 +138,13 @@ def check_scores(tops: np.ndarray, start: int, *, lowest: bool = False) -> None:
         )
 
 
-def _tops(scores: Tensor) -> tuple[np.ndarray, IntArray, IntArray]:
-    """Return the best score of each row, and rows and columns of all scores that are as good.
-
-    One pass over the scores finds the best of each chunk; only the chunks that hold the best of
-    their row are looked at again.
-    """
-    n = scores.shape[1]
-    whole = n - n % _CHUNK
-    chunks = scores[:, :whole].view(len(scores), -1, _CHUNK) if whole else scores[:, None]
-    best = chunks.amax(2)
-    rest = scores[:, whole:] if whole else scores[:, :0]
-    tops = best.amax(1, keepdim=True)
-    if rest.shape[1]:
-        tops = torch.maximum(tops, rest.amax(1, keepdim=True))
-    row, chunk = (best == tops).nonzero(as_tuple=True)
-    place, column = (chunks[row, chunk] == tops[row]).nonzero(as_tuple=True)
-    rest_row, rest_column = (rest == tops).nonzero(as_tuple=True)
-    rows = torch.cat([row[place], rest_row])
-    columns = torch.cat([chunk[place] * _CHUNK + column, rest_column + whole])
-    return tops[:, 0].cpu().numpy(), rows.cpu().numpy(), columns.cpu().numpy()
+def _distinct(rows: IntArray, codes: IntArray) -> tuple[IntArray, IntArray]:
+    """Return each pair of a row and a code once."""
+    order = np.lexsort((codes, rows))
+    rows, codes = rows[order], codes[order]
+    first = np.ones(len(rows), dtype=bool)
+    first[1:] = (rows[1:] != rows[:-1]) | (codes[1:] != codes[:-1])
+    return rows[first], codes[first]
 
 
 def _mixed(a: np.ndarray, b: np.ndarray) -> np.ndarray:

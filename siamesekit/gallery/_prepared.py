@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -9,138 +10,265 @@ import torch
 from torch import Tensor
 
 from siamesekit._types import Aggregate, IntArray
-from siamesekit.gallery._snapshot import Snapshot
+from siamesekit.gallery._snapshot import Snapshot, values_behind, vectors_behind
 from siamesekit.gallery._twins import checksums, first_of_each, twins_of
 from siamesekit.heads import Head
+from siamesekit.heads._best_pairs import best_of_all
 from siamesekit.heads.aggregate import class_scores, prepared, prototypes, support_scores
 
-__all__ = ["Prepared", "Tile", "prepare"]
+__all__ = ["Found", "Prepared", "Tile", "prepare"]
 
 # Scores that are held at once: they stay in the cache of a processor.
 _SCORES = 2**21
 # Most queries that are scored at once; supports are then read once for so many.
 _QUERIES = 512
+# Of the supports, the share up to which they may be gone.
+_SHARE = 4
 
 
 class Tile(NamedTuple):
-    """Scores of some queries against some classes.
+    """Scores of some queries against some groups.
 
     Attributes
     ----------
     rows : slice
         Positions of the queries.
-    columns : slice
-        Positions of the classes.
-    scores : Tensor of float, shape (rows, columns)
+    groups : ndarray of int64, shape (c,)
+    scores : Tensor of float, shape (rows, c)
     """
 
     rows: slice
-    columns: slice
+    groups: IntArray
     scores: Tensor
 
 
-@dataclass(frozen=True)
+class Found(NamedTuple):
+    """Pairs of queries and groups, among them the best of each query.
+
+    Attributes
+    ----------
+    rows : slice
+        Positions of the queries.
+    own : ndarray of int64, shape (p,)
+        Query of each pair, counted from the first of `rows`. Each has one pair at least.
+    groups : ndarray of int64, shape (p,)
+        A group may be there more than once.
+    scores : ndarray of float, shape (p,)
+    """
+
+    rows: slice
+    own: IntArray
+    groups: IntArray
+    scores: np.ndarray
+
+
+class _Room:
+    """Memory of supports and what belongs to them, in which there is place for more."""
+
+    def __init__(self, supports: Tensor, ends: IntArray, codes: IntArray, known: Tensor | None):
+        self.supports, self.ends, self.codes, self.known = supports, ends, codes, known
+        self.used = len(codes)
+
+
+@dataclass(frozen=True, eq=False)
 class Prepared:
-    """What queries are compared with.
+    """What queries are compared with: groups of supports, one for each class.
+
+    A class that gets more examples gets a new group behind the others; its old one is gone, as is
+    that of a forgotten class.
 
     Attributes
     ----------
     head : Head
     aggregate : {"prototype", "mean", "max"}
+    stamp : tuple
+        State of the head's weights.
     supports : Tensor of float, shape (s, d)
-        By class: a prototype each, or all examples of the first, of the second and so on.
-    ends : ndarray of int64, shape (k + 1,)
-        Class ``c`` has the supports ``ends[c]`` to ``ends[c + 1]``.
-    sums : ndarray of uint32, shape (s,)
-        Their `checksums`.
-    twins : ndarray of int64, shape (s,), or None
-        For each support the first that is the same; see `twins_of`.
+        By group: a prototype each, or all examples of the first, of the second and so on.
+    ends : ndarray of int64, shape (g + 1,)
+        Group ``k`` has the supports ``ends[k]`` to ``ends[k + 1]``.
+    codes : ndarray of int64, shape (g,)
+        Class of each group.
+    gone : ndarray of int64
+        Groups that do not count, sorted.
+    known : Tensor, shape (s, e), or None
+        What the head knows of the supports; see `Head.for_best`.
+    room : _Room
     """
 
     head: Head
     aggregate: Aggregate
+    stamp: tuple[object, ...]
     supports: Tensor
     ends: IntArray
-    sums: np.ndarray
-    twins: IntArray | None
+    codes: IntArray
+    gone: IntArray
+    known: Tensor | None
+    room: _Room
+
+    @staticmethod
+    def made(
+        head: Head, aggregate: Aggregate, supports: Tensor, counts: IntArray, codes: IntArray
+    ) -> "Prepared":
+        """Return groups of so many supports each."""
+        ends, known = _ends(counts), head.for_best(supports)
+        room, gone = _Room(supports, ends, codes, known), np.empty(0, dtype=np.int64)
+        return Prepared(head, aggregate, _stamp(head), supports, ends, codes, gone, known, room)
 
     def __len__(self) -> int:
-        """Return the number of classes."""
-        return len(self.ends) - 1
+        """Return the number of groups, also those that are gone."""
+        return len(self.codes)
 
     def serves(self, head: Head, aggregate: Aggregate) -> bool:
-        """Return whether it was made for this head and this aggregate."""
-        return self.head is head and self.aggregate == aggregate
+        """Return whether it was made for this head, as it is, and this aggregate."""
+        return self.head is head and self.aggregate == aggregate and self.stamp == _stamp(head)
 
-    def of(self, codes: IntArray) -> "Prepared":
-        """Return what queries are compared with where only these classes count."""
-        counts = np.diff(self.ends)[codes]
+    @cached_property
+    def living(self) -> IntArray:
+        """Groups that count, sorted."""
+        return np.delete(np.arange(len(self)), self.gone)
+
+    @cached_property
+    def group_of(self) -> IntArray:
+        """Group of each code, up to the largest there is; that of others means nothing."""
+        groups = np.empty(int(self.codes.max()) + 1, dtype=np.int64)
+        groups[self.codes[self.living]] = self.living
+        return groups
+
+    @cached_property
+    def group_of_support(self) -> IntArray:
+        """Group of each support, shape (s,)."""
+        return np.arange(len(self)).repeat(np.diff(self.ends))
+
+    @cached_property
+    def twins(self) -> IntArray | None:
+        """For each support the first that is the same; see `twins_of`."""
+        return twins_of(self.supports, checksums(self.supports))
+
+    def of(self, groups: IntArray) -> "Prepared":
+        """Return some groups alone, in memory of their own."""
+        counts = np.diff(self.ends)[groups]
         ends = _ends(counts)
-        places = np.repeat(self.ends[codes] - ends[:-1], counts) + np.arange(ends[-1])
+        places = np.repeat(self.ends[groups] - ends[:-1], counts) + np.arange(ends[-1])
         chosen = torch.from_numpy(places).to(self.supports.device)
-        twins = None if self.twins is None else self.twins[places]
-        supports, sums = self.supports[chosen], self.sums[places]
-        return replace(self, supports=supports, ends=ends, sums=sums, twins=twins)
+        return Prepared.made(
+            self.head, self.aggregate, self.supports[chosen], counts, self.codes[groups]
+        )
 
-    def tiles(self, queries: Tensor, *, for_best: bool = False) -> Iterator[Tile]:
-        """Yield the scores of all queries against all classes, tile by tile.
+    def changed(
+        self, gone: IntArray, supports: Tensor, counts: IntArray, codes: IntArray
+    ) -> "Prepared":
+        """Return this with more groups gone, and groups of so many supports each behind it."""
+        room, g, s = self.room, len(self), len(self.supports)
+        if room.used != g:  # another has grown into it
+            room = _Room(self.supports, self.ends, self.codes, self.known)
+        if len(codes):
+            room.supports = vectors_behind(room.supports, s, supports)
+            room.ends = values_behind(room.ends, g + 1, s + np.cumsum(counts))
+            room.codes = values_behind(room.codes, g, codes)
+            if room.known is not None:
+                known = self.head.for_best(supports)
+                room.known = None if known is None else vectors_behind(room.known, s, known)
+            room.used = g + len(codes)
+            s, g = s + len(supports), room.used
+        all_gone = np.union1d(self.gone, gone)
+        later = replace(
+            self,
+            supports=room.supports[:s],
+            ends=room.ends[: g + 1],
+            codes=room.codes[:g],
+            gone=all_gone,
+            known=None if room.known is None else room.known[:s],
+            room=room,
+        )
+        lost = np.diff(later.ends)[all_gone].sum()
+        return later.of(later.living) if lost > s // _SHARE else later
 
-        For each block of queries all classes in turn, so that at no time more than one tile is
+    def tiles(self, queries: Tensor) -> Iterator[Tile]:
+        """Yield the scores of all queries against all groups that count, tile by tile.
+
+        For each block of queries all groups in turn, so that at no time more than one tile is
         held.
 
         Parameters
         ----------
         queries : Tensor of float32, shape (m, d)
-        for_best : bool
-            Of each query only the best scores of a tile are asked for; see
-            `Head.compare_for_best`.
         """
-        # A mean over examples would mix scores that are and scores that are not as asked.
-        hurry = for_best and (self.aggregate == "max" or len(self.supports) == len(self))
+        for block, rows, some in self._blocks(queries):
+            groups, scores = self._groups_of(some), self._scores(block, some)
+            if len(groups) < some.stop - some.start:
+                scores = scores[:, torch.from_numpy(groups - some.start).to(scores.device)]
+            if len(groups):
+                yield Tile(rows, groups, scores)
+
+    def best(self, queries: Tensor) -> Iterator[Found]:
+        """Yield the best groups of each query, tile by tile; see `tiles`."""
+        # A mean over examples needs all scores.
+        if self.known is None or not (self.aggregate == "max" or len(self.supports) == len(self)):
+            for tile in self.tiles(queries):
+                own, columns, scores = (x.cpu().numpy() for x in best_of_all(tile.scores))
+                yield Found(tile.rows, own, tile.groups[columns], scores)
+            return
+        for block, rows, some in self._blocks(queries):
+            start, stop = int(self.ends[some.start]), int(self.ends[some.stop])
+            gone = self._gone_supports(start, stop)
+            if len(gone) == stop - start:
+                continue
+            pairs = self.head.best_pairs(
+                block, self.supports[start:stop], self.known[start:stop], gone
+            )
+            own, columns, scores = (x.cpu().numpy() for x in pairs)
+            yield Found(rows, own, self.group_of_support[start + columns], scores)
+
+    def _blocks(self, queries: Tensor) -> Iterator[tuple[Tensor, slice, slice]]:
+        """Yield some queries, their positions, and some groups."""
         queries = prepared(self.head, queries.to(self.supports.device))
         height = min(max(1, len(queries)), _QUERIES)
         columns = list(self._columns(max(1, _SCORES // height)))
         for start in range(0, len(queries), height):
             rows = slice(start, min(start + height, len(queries)))
             for some in columns:
-                yield Tile(rows, some, self._scores(queries[rows], some, hurry))
+                # One group alone may have more supports than fit.
+                width = int(self.ends[some.stop] - self.ends[some.start])
+                step = min(height, max(1, _SCORES // width))
+                for first in range(rows.start, rows.stop, step):
+                    own = slice(first, min(first + step, rows.stop))
+                    yield queries[own], own, some
 
     def _columns(self, width: int) -> Iterator[slice]:
-        """Yield classes that have together at most `width` supports; a class is never split."""
+        """Yield groups that have together at most `width` supports; none is ever split."""
         start = 0
         while start < len(self):
             stop = int(np.searchsorted(self.ends, self.ends[start] + width, side="right")) - 1
             yield slice(start, max(stop, start + 1))
             start = max(stop, start + 1)
 
-    def _scores(self, queries: Tensor, classes: slice, hurry: bool) -> Tensor:
-        own = slice(self.ends[classes.start], self.ends[classes.stop])
-        supports = self.supports[own]
-        # One class alone may have more supports than fit.
-        rows = max(1, _SCORES // len(supports))
-        alike = None if self.twins is None else torch.from_numpy(first_of_each(self.twins[own]))
-        blocks = [
-            self._of_block(block, supports, classes, alike, hurry)
-            for block in torch.split(queries, rows)
-        ]
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    def _groups_of(self, some: slice) -> IntArray:
+        """Return which groups of a range count."""
+        if not len(self.gone):
+            return np.arange(some.start, some.stop)
+        first, last = np.searchsorted(self.living, [some.start, some.stop])
+        return self.living[first:last]
 
-    def _of_block(
-        self,
-        queries: Tensor,
-        supports: Tensor,
-        classes: slice,
-        alike: Tensor | None,
-        hurry: bool,
-    ) -> Tensor:
-        compare = self.head.compare_for_best if hurry else self.head.compare
-        scores = compare(queries, supports)
+    def _gone_supports(self, start: int, stop: int) -> Tensor:
+        """Return which supports of a range belong to groups that are gone, from its start on."""
+        if len(self.supports) == len(self):
+            first, last = np.searchsorted(self.gone, [start, stop])
+            return torch.from_numpy(self.gone[first:last] - start)
+        own = np.isin(self.group_of_support[start:stop], self.gone)
+        return torch.from_numpy(np.flatnonzero(own))
+
+    def _scores(self, queries: Tensor, groups: slice) -> Tensor:
+        """Return the scores of queries against a range of groups."""
+        own = slice(self.ends[groups.start], self.ends[groups.stop])
+        scores = self.head.compare(queries, self.supports[own])
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-        if alike is not None:
+        if self.twins is not None:
+            alike = torch.from_numpy(first_of_each(self.twins[own]))
             scores = scores[:, alike.to(scores.device)]
-        if len(supports) == classes.stop - classes.start:
+        counts = np.diff(self.ends[groups.start : groups.stop + 1])
+        if scores.shape[1] == len(counts):
             return scores
-        counts = np.diff(self.ends[classes.start : classes.stop + 1])
         if (counts == counts[0]).all():
             return support_scores(scores.view(len(scores), len(counts), -1), self.aggregate)
         codes = torch.from_numpy(np.arange(len(counts)).repeat(counts)).to(scores.device)
@@ -162,45 +290,65 @@ def prepare(
     aggregate : {"prototype", "mean", "max"}
     now : Snapshot
     before : tuple of Snapshot and Prepared, optional
-        An earlier one: where examples were only added since, the prototypes of other classes are
-        taken over.
+        An earlier one: what was worked out for classes that are as they were is taken over.
     """
-    k = len(now.names)
-    if aggregate == "prototype":
-        if before is not None and before[1].serves(head, aggregate) and now.continues(before[0]):
-            return _continued(now, *before)
-        supports, ends = _prototypes(head, now.vectors, now.codes, k), np.arange(k + 1)
-    else:
-        supports, ends = prepared(head, now.vectors), _ends(np.bincount(now.codes))
-        if (now.codes[1:] < now.codes[:-1]).any():
-            by_class = torch.from_numpy(np.argsort(now.codes, kind="stable"))
-            supports = supports[by_class.to(supports.device)]
-    sums = checksums(supports)
-    return Prepared(head, aggregate, supports, ends, sums, twins_of(supports, sums))
+    if before is not None and before[1].serves(head, aggregate) and now.continues(before[0]):
+        return _continued(now, *before)
+    rows, codes = np.arange(len(now.codes)), now.codes
+    if not now.here.all():
+        rows = np.flatnonzero(now.here[codes])
+    supports, counts, codes = _supports(head, aggregate, now, rows)
+    return Prepared.made(head, aggregate, supports, counts, codes)
 
 
 def _continued(now: Snapshot, earlier: Snapshot, before: Prepared) -> Prepared:
-    """Return a snapshot made ready by prototypes, those of unchanged classes as they were."""
-    touched = np.unique(now.codes[len(earlier) :])
-    rows = np.flatnonzero(np.isin(now.codes, touched))
-    codes = np.searchsorted(touched, now.codes[rows])
-    vectors = now.vectors[torch.from_numpy(rows).to(now.vectors.device)]
-    new, k = _prototypes(before.head, vectors, codes, len(touched)), len(now.names)
-    supports = before.supports.new_empty(k, new.shape[1])
-    supports[: len(before)] = before.supports
-    supports[torch.from_numpy(touched).to(supports.device)] = new
-    sums = np.empty(k, dtype=before.sums.dtype)
-    sums[: len(before)] = before.sums
-    sums[touched] = checksums(new)
-    ends, twins = np.arange(k + 1), twins_of(supports, sums)
-    return replace(before, supports=supports, ends=ends, sums=sums, twins=twins)
+    """Return a snapshot made ready by what was for an earlier one."""
+    known, fresh = len(earlier.names), now.codes[len(earlier.codes) :]
+    went = np.flatnonzero(earlier.here & ~now.here[:known])
+    touched = np.unique(fresh)
+    touched = touched[now.here[touched]]
+    supports, counts = before.supports[:0], np.empty(0, dtype=np.int64)
+    if len(touched):
+        chosen = np.zeros(len(now.names), dtype=bool)
+        chosen[touched] = True
+        # Of classes that are all new, no example stands among the earlier ones.
+        start = len(earlier.codes) if touched[0] >= known else 0
+        rows = start + np.flatnonzero(chosen[now.codes[start:]])
+        supports, counts, touched = _supports(before.head, before.aggregate, now, rows)
+    changed = touched[touched < known]
+    return before.changed(
+        before.group_of[np.concatenate([went, changed])], supports, counts, touched
+    )
 
 
-def _prototypes(head: Head, vectors: Tensor, codes: IntArray, k: int) -> Tensor:
+def _supports(
+    head: Head, aggregate: Aggregate, now: Snapshot, rows: IntArray
+) -> tuple[Tensor, IntArray, IntArray]:
+    """Return supports by class of some examples, how many each class has, and the classes."""
+    codes = now.codes[rows]
+    if (codes[1:] < codes[:-1]).any():
+        order = np.argsort(codes, kind="stable")
+        rows, codes = rows[order], codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts = np.diff(np.append(starts, len(codes)))
+    vectors = now.all_vectors
+    if len(rows) < len(vectors) or (np.diff(rows) != 1).any():
+        vectors = vectors[torch.from_numpy(rows).to(vectors.device)]
     supports = prepared(head, vectors)
-    if len(supports) == k:  # one each, in the order in which the classes came
-        return supports
-    return prepared(head, prototypes(supports, torch.from_numpy(codes).to(supports.device), k))
+    if aggregate == "prototype" and len(starts) < len(codes):
+        own = torch.from_numpy(np.arange(len(counts)).repeat(counts)).to(supports.device)
+        supports = prototypes(supports, own, len(counts))
+        # The mean of one is that one as it was.
+        several = torch.from_numpy(np.flatnonzero(counts > 1)).to(supports.device)
+        supports[several] = prepared(head, supports[several])
+        counts = np.ones_like(counts)
+    return supports, counts, codes[starts]
+
+
+def _stamp(head: Head) -> tuple[object, ...]:
+    """Return what changes when the weights of a head do."""
+    weights = [*head.parameters(), *head.buffers()]
+    return tuple((id(x), 0 if x.is_inference() else x._version) for x in weights)
 
 
 def _ends(counts: IntArray) -> IntArray:

@@ -1,6 +1,6 @@
 """What a gallery holds at one moment, and how the next moment follows from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -13,65 +13,114 @@ from torch import Tensor
 from siamesekit._labels import check_same_kind, join_labels
 from siamesekit._types import IntArray
 
-__all__ = ["Growth", "Snapshot"]
+__all__ = ["Growth", "Snapshot", "values_behind", "vectors_behind"]
 
 # Classes whose digests are worked out anew for each question: a millisecond.
 _FEW = 500
+# Of what is held in memory, the share up to which it may be forgotten.
+_SHARE = 4
+_NEVER = np.iinfo(np.int64).max
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
     """Enrolled examples and their classes at one moment; never changed.
 
-    What is derived from them is worked out when first asked for.
+    It may stand in memory that holds forgotten examples too; what is shown is without them. What
+    is derived is worked out when first asked for.
 
     Attributes
     ----------
-    vectors : Tensor of float32, shape (n, d)
-        Embeddings, in the order in which they were enrolled.
-    codes : ndarray of int64, shape (n,)
+    all_vectors : Tensor of float32, shape (t, d)
+        Embeddings, in the order in which they were enrolled, forgotten ones among them.
+    codes : ndarray of int64, shape (t,)
         Class of each: its position in `names`.
     names : ndarray, shape (k,)
-        Classes, in the order in which they came.
+        Classes, in the order in which they came, forgotten ones among them.
+    ends : ndarray of int64, shape (k,)
+        When each class is forgotten. Later moments write to it: a time after `time` is none of
+        this one's.
+    time : int
+        How often something had been forgotten.
+    size : int
+        How many examples are not forgotten.
     index : mapping from label to code
-        Later moments add to it: a code of k or more is none of this one's.
+        Of the last class of this label. Later moments add to it: a code of k or more is none of
+        this one's.
+    namesakes : sequence of int
+        Code of the earlier class of the same label, -1 where there was none. Later moments add
+        to it.
     """
 
-    vectors: Tensor
+    all_vectors: Tensor
     codes: IntArray
     names: np.ndarray
+    ends: IntArray
+    time: int
+    size: int
     index: Mapping[Any, int]
+    namesakes: Sequence[int]
 
     @staticmethod
     def empty() -> "Snapshot":
         """Return a snapshot of no examples."""
-        no_codes = np.empty(0, dtype=np.int64)
-        return Snapshot(torch.empty(0, 0), no_codes, np.empty(0, dtype=object), {})
+        none = np.empty(0, dtype=np.int64)
+        return Snapshot(torch.empty(0, 0), none, np.empty(0, dtype=object), none, 0, 0, {}, [])
+
+    @staticmethod
+    def of(vectors: Tensor, labels: np.ndarray) -> "Snapshot":
+        """Return a snapshot of some examples, which it shares."""
+        growth = Growth(Snapshot.empty())
+        return growth.enroll(vectors, labels) if len(labels) else growth.now
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        """Return the number of examples."""
+        return self.size
+
+    @cached_property
+    def here(self) -> np.ndarray:
+        """Which classes are not forgotten, shape (k,) of bool."""
+        here: np.ndarray = self.ends > self.time
+        return here
+
+    @cached_property
+    def _places(self) -> IntArray | None:
+        """Where the examples stand that are not forgotten; None where nothing is."""
+        if self.size == len(self.codes):
+            return None
+        return np.flatnonzero(self.here[self.codes])
+
+    @cached_property
+    def vectors(self) -> Tensor:
+        """Embeddings, in the order in which they were enrolled, shape (n, d)."""
+        if self._places is None:
+            return self.all_vectors
+        with torch.inference_mode(False), torch.no_grad():
+            return self.all_vectors[torch.from_numpy(self._places).to(self.all_vectors.device)]
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class of each example, shape (n,)."""
-        labels: np.ndarray = self.names[self.codes]
+        codes = self.codes if self._places is None else self.codes[self._places]
+        labels: np.ndarray = self.names[codes]
         return labels
 
     @cached_property
     def order(self) -> IntArray:
-        """Codes of the classes, as the classes are sorted, shape (k,)."""
-        return np.argsort(self.names, kind="stable").astype(np.int64)
+        """Codes of the classes, as the classes are sorted, shape (number of classes,)."""
+        codes = np.flatnonzero(self.here)
+        return codes[np.argsort(self.names[codes], kind="stable")]
 
     @cached_property
     def ranks(self) -> IntArray:
-        """Position of each code among the sorted classes, shape (k,)."""
-        ranks = np.empty_like(self.order)
+        """Position of each code among the sorted classes, shape (k,); -1 where it is forgotten."""
+        ranks = np.full(len(self.names), -1, dtype=np.int64)
         ranks[self.order] = np.arange(len(self.order))
         return ranks
 
     @cached_property
     def classes(self) -> np.ndarray:
-        """Sorted classes, shape (k,)."""
+        """Sorted classes, shape (number of classes,)."""
         return self.names[self.order]
 
     @cached_property
@@ -89,48 +138,60 @@ class Snapshot:
 
     def code_of(self, label: object) -> int | None:
         """Return the code of a class, or None if it is not here."""
-        code = self.index.get(label)
-        return None if code is None or code >= len(self.names) else code
+        code = self.index.get(label, -1)
+        while code >= len(self.names):  # came later
+            code = self.namesakes[code]
+        return code if code >= 0 and self.ends[code] > self.time else None
 
     def continues(self, earlier: "Snapshot") -> bool:
-        """Return whether this is `earlier` with examples added, and none taken away."""
-        return self.index is earlier.index and len(self) >= len(earlier)
-
-    def without(self, gone: IntArray) -> "Snapshot":
-        """Return a snapshot that lacks some classes, given by their codes."""
-        stays = np.ones(len(self.names), dtype=bool)
-        stays[gone] = False
-        if not stays.any():
-            return Snapshot.empty()
-        keep = stays[self.codes]
-        renumbered = np.cumsum(stays) - 1
-        vectors = self.vectors[torch.from_numpy(keep).to(self.vectors.device)]
-        names = self.names[stays]
-        return Snapshot(vectors, renumbered[self.codes[keep]], names, _index_of(names))
+        """Return whether this came of `earlier`, with the same codes."""
+        own = (len(self.codes), self.time)
+        return self.index is earlier.index and own >= (len(earlier.codes), earlier.time)
 
 
 class Growth:
     """Room behind a snapshot, into which the examples of later ones are written.
 
     Snapshots are views of the same memory: what lies within them is never written again. The room
-    doubles when it is full, so that enrolling n one by one is O(n) in all.
+    doubles when it is full, and what is forgotten is left where it stands until it is a share of
+    all; so that enrolling n one by one, and forgetting them one by one, are O(n) in all.
 
     Parameters
     ----------
     start : Snapshot
+
+    Attributes
+    ----------
+    now : Snapshot
+        The last one.
     """
 
     def __init__(self, start: Snapshot) -> None:
-        self._vectors, self._codes, self._names = start.vectors, start.codes, start.names
-        self._index = _index_of(start.names)
+        self._begin(start)
 
-    def follow(self, now: Snapshot, vectors: Tensor, labels: np.ndarray) -> Snapshot:
+    def _begin(self, start: Snapshot) -> None:
+        """Take in a snapshot without what it has forgotten."""
+        codes = np.flatnonzero(start.here)
+        names, own = start.names[codes], start.codes
+        if start._places is not None:
+            own = np.searchsorted(codes, own[start._places])
+        self._vectors, self._codes, self._names = start.vectors, own, names
+        self._counts = np.bincount(own, minlength=len(names)).tolist()
+        self._ends = np.full(len(names), _NEVER)
+        self._index: dict[Any, int] = {label: k for k, label in enumerate(names.tolist())}
+        self._namesakes = [-1] * len(names)
+        self.now = self._snapshot(len(own), names, 0, len(own))
+
+    def _snapshot(self, n: int, names: np.ndarray, time: int, size: int) -> Snapshot:
+        ends = self._ends[: len(names)]
+        vectors, codes = self._vectors[:n], self._codes[:n]
+        return Snapshot(vectors, codes, names, ends, time, size, self._index, self._namesakes)
+
+    def enroll(self, vectors: Tensor, labels: np.ndarray) -> Snapshot:
         """Return the snapshot in which examples stand behind those of `now`.
 
         Parameters
         ----------
-        now : Snapshot
-            The last one that came of this, or the one that it started from.
         vectors : Tensor of float32, shape (n, d)
         labels : ndarray, shape (n,)
             As `as_labels` returns them.
@@ -140,7 +201,8 @@ class Growth:
         InvalidDataError
             If the kind of label does not fit, or one would have to be rounded.
         """
-        n, k = len(now), len(now.names)
+        now = self.now
+        n, k = len(now.codes), len(now.names)
         check_same_kind(labels, now.names)
         new: dict[Any, int] = {}
         codes, places = [], []
@@ -153,15 +215,36 @@ class Growth:
                 code = new[label]
             codes.append(code)
         names = self._add_names(now.names, labels[places]) if new else now.names
-        self._vectors = _vectors_behind(self._vectors, n, vectors)
-        self._codes = _values_behind(self._codes, n, np.array(codes, dtype=np.int64))
+        self._vectors = vectors_behind(self._vectors, n, vectors)
+        self._codes = values_behind(self._codes, n, np.array(codes, dtype=np.int64))
+        self._ends = values_behind(self._ends, k, np.full(len(new), _NEVER))
+        self._namesakes += [self._index.get(label, -1) for label in new]
         self._index.update(new)
-        total = n + len(labels)
-        return Snapshot(self._vectors[:total], self._codes[:total], names, self._index)
+        self._counts += [0] * len(new)
+        for code in codes:
+            self._counts[code] += 1
+        self.now = self._snapshot(n + len(codes), names, now.time, now.size + len(codes))
+        return self.now
+
+    def forget(self, gone: IntArray) -> Snapshot:
+        """Return the snapshot that lacks some classes of `now`, given by their codes."""
+        now = self.now
+        gone = np.unique(gone)
+        size = now.size - sum(self._counts[code] for code in gone.tolist())
+        if not size:
+            self._begin(Snapshot.empty())
+            return self.now
+        self._ends[gone] = now.time + 1
+        later = self._snapshot(len(now.codes), now.names, now.time + 1, size)
+        if len(now.codes) - size > len(now.codes) // _SHARE:
+            self._begin(later)
+        else:
+            self.now = later
+        return self.now
 
     def _add_names(self, known: np.ndarray, new: np.ndarray) -> np.ndarray:
         if len(known) and _holds(known.dtype, new):
-            self._names = _values_behind(self._names, len(known), new)
+            self._names = values_behind(self._names, len(known), new)
         else:
             self._names = join_labels(known, new)
         return self._names[: len(known) + len(new)]
@@ -183,11 +266,7 @@ def _digests(names: np.ndarray) -> np.ndarray:
     )
 
 
-def _index_of(names: np.ndarray) -> dict[Any, int]:
-    return {label: code for code, label in enumerate(names.tolist())}
-
-
-def _vectors_behind(room: Tensor, used: int, rows: Tensor) -> Tensor:
+def vectors_behind(room: Tensor, used: int, rows: Tensor) -> Tensor:
     """Return memory that holds `used` rows of `room`, then `rows`; the same one if they fit."""
     total = used + len(rows)
     # Written where autograd does not look, into memory that belongs to no inference mode.
@@ -202,7 +281,7 @@ def _vectors_behind(room: Tensor, used: int, rows: Tensor) -> Tensor:
     return room
 
 
-def _values_behind(room: np.ndarray, used: int, values: np.ndarray) -> np.ndarray:
+def values_behind(room: np.ndarray, used: int, values: np.ndarray) -> np.ndarray:
     """Return the same of an array of shape (n,), whose type holds the values."""
     total = used + len(values)
     if total > len(room):

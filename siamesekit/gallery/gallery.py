@@ -2,6 +2,8 @@
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -85,10 +87,7 @@ class Gallery:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.head, self.aggregate = state["head"], state["aggregate"]
-        self._start(Snapshot.empty())
-        if len(state["labels"]):
-            empty = self._snapshot
-            self._snapshot = Growth(empty).follow(empty, state["vectors"], state["labels"])
+        self._start(Snapshot.of(state["vectors"], state["labels"]))
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -141,10 +140,8 @@ class Gallery:
             if len(now):
                 _check_dim(now, vectors)
                 check_same_kind(own, now.names)
-            # Taken away while it is written to: after an error the next call starts anew.
-            growth, self._growth = self._growth or Growth(now), None
-            self._snapshot = growth.follow(now, vectors, own)
-            self._growth = growth
+            with self._growing() as growth:
+                self._snapshot = growth.enroll(vectors, own)
 
     def forget(self, classes: ArrayLike) -> None:
         """Remove all examples of `classes`.
@@ -159,16 +156,10 @@ class Gallery:
             If one of them is not here; nothing is then forgotten.
         """
         named = as_classes(classes)
-        with self._writing:
-            now = self._snapshot
-            gone = _codes_of(now, named)
+        with self._writing, self._growing() as growth:
+            gone = _codes_of(growth.now, named)
             if len(gone):
-                ready, self._growth, self._ready = self._ready, None, None
-                self._snapshot = later = now.without(gone)
-                if ready is not None and ready[0] is now and len(later):
-                    # What was worked out for the other classes is good still.
-                    others = np.delete(np.arange(len(now.names)), gone)
-                    self._ready = later, ready[1].of(others)
+                self._snapshot = growth.forget(gone)
 
     def positions_of(self, classes: ArrayLike) -> IntArray:
         """Return where each of `classes` stands in `self.classes`.
@@ -210,7 +201,7 @@ class Gallery:
             If no class is enrolled, or a query or a score is not finite.
         """
         now = self._asked(queries)
-        scores = now.vectors.new_empty(len(queries), len(now.names))
+        scores = now.all_vectors.new_empty(len(queries), len(now.classes))
         self._fill(scores, now, queries)
         return scores
 
@@ -238,7 +229,7 @@ class Gallery:
         """
         slope = check_number("slope", slope)
         now = self._asked(queries)
-        odds = np.empty((len(queries), len(now.names)))
+        odds = np.empty((len(queries), len(now.classes)))
         self._fill(torch.from_numpy(odds), now, queries)
         odds *= slope
         odds -= odds.max(axis=1, keepdims=True)
@@ -305,6 +296,16 @@ class Gallery:
 
     # -- below the surface --------------------------------------------------------------------
 
+    @contextmanager
+    def _growing(self) -> Iterator[Growth]:
+        """Hand out the room behind the snapshot to who writes."""
+        # Taken away meanwhile: after an error the next call starts anew.
+        growth, self._growth = self._growth, None
+        if growth is None:
+            growth = Growth(self._snapshot)
+        yield growth
+        self._growth = growth
+
     def _check_comparable(self, vectors: Tensor) -> None:
         """Raise an error unless the head can compare embeddings with any like them."""
         peak = _check_finite(vectors)
@@ -363,10 +364,8 @@ class Gallery:
         answers: IntArray | None = None,
     ) -> Best:
         prepared = self._prepared(now)
-        if codes is None:
-            codes = np.arange(len(now.names))
-        else:
-            prepared = prepared.of(codes)
+        if codes is not None:
+            prepared = prepared.of(prepared.group_of[codes])
         own = queries if items is None else items
         best = Best(
             len(queries),
@@ -374,18 +373,21 @@ class Gallery:
             now.digests_of,
             answers,
         )
-        for tile in prepared.tiles(queries, for_best=True):
-            best.add(tile.rows, codes[tile.columns], tile.scores)
+        with torch.autocast(queries.device.type, enabled=False):
+            for found in prepared.best(queries):
+                best.add(found.rows, found.own, prepared.codes[found.groups], found.scores)
         best.check()
         return best
 
     @torch.inference_mode()
     def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
         """Write the scores of queries against the sorted classes, checked, into (m, k)."""
-        ranks = torch.from_numpy(now.ranks).to(scores.device)
-        for tile in self._prepared(now).tiles(queries):
-            own = tile.scores.to(scores)
-            scores[tile.rows].index_copy_(1, ranks[tile.columns], own)
+        prepared = self._prepared(now)
+        with torch.autocast(queries.device.type, enabled=False):
+            for tile in prepared.tiles(queries):
+                columns = torch.from_numpy(now.ranks[prepared.codes[tile.groups]])
+                own = tile.scores.to(scores)
+                scores[tile.rows].index_copy_(1, columns.to(scores.device), own)
         check_scores(scores.amax(1).cpu().numpy(), 0)
 
 
@@ -425,9 +427,9 @@ def _check_finite(vectors: Tensor) -> float:
 
 
 def _check_dim(now: Snapshot, vectors: Tensor) -> None:
-    if vectors.shape[1] != now.vectors.shape[1]:
+    if vectors.shape[1] != now.all_vectors.shape[1]:
         raise InvalidDataError(
-            f"embeddings must have {now.vectors.shape[1]} numbers, as those in the gallery; "
+            f"embeddings must have {now.all_vectors.shape[1]} numbers, as those in the gallery; "
             f"got {vectors.shape[1]}."
         )
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from siamesekit._checks import check_integer
 from siamesekit._params import Part
+from siamesekit.heads._best_pairs import best_of_all, without
 
 __all__ = ["Head"]
 
@@ -110,19 +111,43 @@ class Head(Part, nn.Module, ABC):
         scores: Tensor = self(a, b)
         return scores
 
-    def compare_for_best(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return ``self.compare(a, b)`` as far as it says which scores are the best of their row.
+    def for_best(self, b: Tensor) -> Tensor | None:
+        """Return what `best_pairs` needs to know of `b`: worked out once for what is asked often.
 
-        These are as `compare` gives them. In the place of any other may stand another number, less
-        than the best of its row: a head may find in a hurry which pairs are worth a careful look.
+        Parameters
+        ----------
+        b : Tensor of float, shape (n, d)
+            As `prepare` returned it.
+
+        Returns
+        -------
+        Tensor of float, shape (n, e), or None
+            A row for each of `b`. None where `best_pairs` would not be faster than `compare`.
+        """
+        return None
+
+    def best_pairs(
+        self, a: Tensor, b: Tensor, known: Tensor, gone: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the pairs of ``self.compare(a, b)`` that are the best of their row.
+
+        A head may find in a hurry which pairs are worth a careful look.
 
         Parameters
         ----------
         a : Tensor of float, shape (m, d)
         b : Tensor of float, shape (n, d)
+        known : Tensor of float, shape (n, e)
+            What `for_best` returned of `b`.
+        gone : Tensor of int64, shape (g,), optional
+            Columns that are passed over.
 
         Returns
         -------
-        Tensor of float, shape (m, n)
+        rows, columns : Tensor of int64, shape (p,)
+            Of pairs among which are all that are the best of their row. Where the best is NaN, one
+            pair stands for it.
+        scores : Tensor of float, shape (p,)
+            As `compare` gives them.
         """
-        return self.compare(a, b)
+        return best_of_all(without(self.compare(a, b), gone))

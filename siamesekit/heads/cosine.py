@@ -7,14 +7,12 @@ from torch import Tensor
 from torch.autograd import Function
 
 from siamesekit._eager import is_eager, plain_gradients
+from siamesekit.heads._best_pairs import BestPairs, best_of_near, is_exact_product, without
 from siamesekit.heads._checked import CheckedHead
-from siamesekit.heads._exact import all_squares, has_wider, pair_squares, places_of, unit
+from siamesekit.heads._exact import all_squares, has_wider, pair_squares, unit
 from siamesekit.registry import register
 
 __all__ = ["CosineHead"]
-
-# Pairs a row that are looked at one by one, at most, to find its best: of more, all are.
-_CLOSELY = 64
 
 
 @register("heads", "cosine")
@@ -42,24 +40,25 @@ class CosineHead(CheckedHead):
         scores: Tensor = _Compared.apply(a, b)  # type: ignore[no-untyped-call]
         return scores
 
-    def compare_for_best(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return `compare` where it is the best of its row, found by a plain product.
+    def for_best(self, b: Tensor) -> Tensor | None:
+        """Return that all is known of directions, (n, 0); None where there is no wider type."""
+        return b.new_empty(len(b), 0) if has_wider(b) else None
 
-        See `Head.compare_for_best`.
-        """
-        if not has_wider(a) or not len(b) or torch.get_float32_matmul_precision() != "highest":
-            return self.compare(a, b)
-        with torch.no_grad():
-            products = a @ b.T
-            # As far as the product, and lengths that are 1 but for rounding, can be wrong.
-            error = (a.shape[1] + 16) * torch.finfo(a.dtype).eps
-            least = products.amax(1, keepdim=True) - 2 * error
-            i, j = places_of(products >= least)
-            if len(i) > _CLOSELY * len(a):
-                return self.compare(a, b)
-            scores = products.sub_(1)
-            scores[i, j] = self._compared_pairs(a[i], b[j])
-            return scores
+    @torch.no_grad()
+    def best_pairs(  # noqa: D102
+        self, a: Tensor, b: Tensor, known: Tensor, gone: Tensor | None = None
+    ) -> BestPairs:
+        if not is_exact_product():
+            return super().best_pairs(a, b, known, gone)
+        # As far as the product, and lengths that are 1 but for rounding, can be wrong.
+        error = (a.shape[1] + 16) * torch.finfo(a.dtype).eps
+        return best_of_near(
+            without(a @ b.T, gone),
+            (a.new_full((len(a),), error), a.new_zeros(len(b))),
+            lambda i, j: self._compared_pairs(a[i], b[j]),
+            lambda i: without(self.compare(a[i], b), gone),
+            a.shape[1],
+        )
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return self.compare(self.prepare(a), self.prepare(b))

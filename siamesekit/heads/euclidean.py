@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from siamesekit.heads._checked import CheckedHead
 from siamesekit.heads._exact import pair_squares
+from siamesekit.heads._nearest import SumsSquares
 from siamesekit.heads._squared_distances import distances
 from siamesekit.registry import register
 
@@ -11,7 +11,7 @@ __all__ = ["EuclideanHead"]
 
 
 @register("heads", "euclidean")
-class EuclideanHead(CheckedHead):
+class EuclideanHead(SumsSquares):
     """Minus the Euclidean distance: ``-sqrt(sum_k (a_k - b_k)²)``.
 
     Between equal embeddings the score is 0 and so is its gradient.
@@ -24,3 +24,6 @@ class EuclideanHead(CheckedHead):
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -pair_squares(a, b, root=True)
+
+    def weights(self, like: Tensor) -> tuple[Tensor, float]:  # noqa: D102
+        return like.new_full((like.shape[1],), -1), 0.0

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from siamesekit._checks import check_choice
 from siamesekit.heads._learned import LearnedHead
+from siamesekit.heads._nearest import SumsAbsolutes
 from siamesekit.heads._weighted_l1 import paired_weighted_l1, weighted_l1
 from siamesekit.registry import register
 
@@ -14,7 +15,7 @@ __all__ = ["L1Head"]
 
 
 @register("heads", "l1")
-class L1Head(LearnedHead):
+class L1Head(LearnedHead, SumsAbsolutes):
     """Logit of *same* from weighted absolute differences: ``bias + sum_k weight_k |a_k - b_k|``.
 
     The paper's last layer before its sigmoid (§3.1), where ``weight`` is α. Nothing keeps a
@@ -59,3 +60,6 @@ class L1Head(LearnedHead):
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return paired_weighted_l1(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
+
+    def weights(self, like: Tensor) -> tuple[Tensor, float]:  # noqa: D102
+        return self.weight.detach().to(like), float(self.bias)

@@ -2,8 +2,8 @@
 
 from torch import Tensor
 
-from siamesekit.heads._checked import CheckedHead
 from siamesekit.heads._exact import pair_squares
+from siamesekit.heads._nearest import SumsSquares
 from siamesekit.heads._squared_distances import squared_distances
 from siamesekit.registry import register
 
@@ -11,7 +11,7 @@ __all__ = ["SqEuclideanHead"]
 
 
 @register("heads", "sqeuclidean")
-class SqEuclideanHead(CheckedHead):
+class SqEuclideanHead(SumsSquares):
     """Minus the squared Euclidean distance: ``-sum_k (a_k - b_k)²``.
 
     The distance of FaceNet's triplet loss and of prototypical networks. Embeddings are taken as
@@ -25,3 +25,6 @@ class SqEuclideanHead(CheckedHead):
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -pair_squares(a, b)
+
+    def weights(self, like: Tensor) -> tuple[Tensor, float]:  # noqa: D102
+        return like.new_full((like.shape[1],), -1), 0.0

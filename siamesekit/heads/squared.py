@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from siamesekit.heads._exact import pair_squares
 from siamesekit.heads._learned import LearnedHead
+from siamesekit.heads._nearest import SumsSquares
 from siamesekit.heads._squared_distances import weighted_squares
 from siamesekit.registry import register
 
@@ -12,7 +13,7 @@ __all__ = ["SquaredHead"]
 
 
 @register("heads", "squared")
-class SquaredHead(LearnedHead):
+class SquaredHead(LearnedHead, SumsSquares):
     """Logit of *same* from weighted squared differences: ``bias + sum_k weight_k (a_k - b_k)²``.
 
     As head ``l1``, with squares in place of absolute values: all against all is one matrix
@@ -37,3 +38,6 @@ class SquaredHead(LearnedHead):
 
     def aligned(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return pair_squares(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
+
+    def weights(self, like: Tensor) -> tuple[Tensor, float]:  # noqa: D102
+        return self.weight.detach().to(like), float(self.bias)

@@ -212,14 +212,27 @@ def test_few_pairs_are_computed_by_their_differences(monkeypatch: pytest.MonkeyP
 
 
 @every_head
-@pytest.mark.parametrize("offset", [0.0, 3.0])
-def test_the_best_of_a_row_is_found_in_a_hurry(name: str, offset: float) -> None:
-    head, gallery = made(name, 16), normal(500, 16, seed=1) + offset
+@pytest.mark.parametrize("offset", [0.0, 3.0, 1e4])
+@pytest.mark.parametrize("scale", [1.0, 1e-24, 1e18])
+@pytest.mark.parametrize("n", [1, 40, 256, 500])
+def test_the_best_of_a_row_is_found_in_a_hurry(
+    name: str, offset: float, scale: float, n: int
+) -> None:
+    head, gallery = made(name, 16), scale * (normal(500, 16, seed=1) + offset)
     gallery[250:] = gallery[:250]
     gallery[7] = 0
     with torch.no_grad():
-        a, b = head.prepare(normal(40, 16) + offset), head.prepare(gallery)
-        exact, hurried = head.compare(a, b), head.compare_for_best(a, b)
+        a = head.prepare(scale * (normal(40, 16) + offset))
+        b = head.prepare(gallery)[-n:]
+        exact, known = head.compare(a, b), head.for_best(b)
+        if known is None:
+            known = b.new_empty(len(b), 0)
+        gone = torch.tensor([9, 20]) if n > 20 else None
+        rows, columns, scores = head.best_pairs(a, b, known, gone)
+    if gone is not None:
+        exact[:, gone] = -torch.inf
+    found = torch.full_like(exact, -torch.inf)
+    found[rows, columns] = scores
     best = exact == exact.amax(1, keepdim=True)
-    assert torch.equal(hurried[best], exact[best])
-    assert (hurried[~best] < exact.amax(1, keepdim=True).expand_as(exact)[~best]).all()
+    assert torch.equal(found[best], exact[best])
+    assert torch.equal(exact[rows, columns], scores)
