@@ -7,7 +7,6 @@ is imported. A third-party distribution adds a part with an entry point whose gr
     my-loss = "my_package.losses:MyLoss"
 """
 
-import copy
 import importlib
 import inspect
 import warnings
@@ -16,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
 from siamesekit._checks import check_choice, near_matches, shown
+from siamesekit._copying import copied
 from siamesekit.errors import (
     InvalidParameterError,
     PluginConflictError,
@@ -350,8 +350,12 @@ def _no_part(argument: str, base: type[Any], given: object) -> InvalidParameterE
 
 def _copied(argument: str, part: Any) -> Any:
     try:
-        return copy.deepcopy(part)
-    except (TypeError, RuntimeError) as error:  # open files, locks; tensors inside a graph
+        return copied(part)
+    except (
+        TypeError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # locks; tensors inside a graph
         raise InvalidParameterError(
             f"{argument} must be an object that copy.deepcopy copies; got a "
             f"{type(part).__name__}: {error}."

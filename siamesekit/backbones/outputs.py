@@ -16,7 +16,8 @@ def embeddings_in(output: Any, network: object, n_items: int) -> Tensor:
 
     A tensor is taken as it is. Of what has a ``pooler_output`` (as key or attribute: outputs of
     ``transformers``) that one is taken; of other tuples, lists and mappings the first tensor (so
-    the main output of Inception and GoogLeNet in training).
+    the main output of Inception and GoogLeNet in training). The batch of a single item that
+    ``squeeze()`` took off is put back.
 
     Parameters
     ----------
@@ -37,10 +38,16 @@ def embeddings_in(output: Any, network: object, n_items: int) -> Tensor:
             f"backbone {name} must return embeddings of shape (b, d), alone or first in a tuple, "
             f"list or mapping; got {type(output).__name__}."
         )
+    if n_items == 1 and embeddings.ndim == 1 and len(embeddings) > 1:
+        embeddings = embeddings[None]
     if embeddings.ndim != 2 or embeddings.shape[0] != n_items or embeddings.shape[1] == 0:
         raise InvalidDataError(
             f"backbone {name} must return embeddings of shape (b, d); "
             f"for a batch of {n_items} it returned {tuple(embeddings.shape)}."
+        )
+    if embeddings.layout != torch.strided:
+        raise InvalidDataError(
+            f"backbone {name} must return dense embeddings; got {embeddings.layout}."
         )
     if not embeddings.is_floating_point():
         raise InvalidDataError(

@@ -10,7 +10,7 @@ from siamesekit._checks import check_number
 from siamesekit._random import drawing_from, seed_from
 from siamesekit._types import IntArray, Shape
 from siamesekit.backbones import Backbone
-from siamesekit.errors import InvalidDataError, SiamesekitError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators._calibration import few_classes
 from siamesekit.estimators._parts import (
     make_augment,
@@ -187,10 +187,17 @@ def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device
         Number of classes in training.
     device : torch.device
     """
-    network = make_backbone(estimator.backbone, shape).to(device)
+    network = make_backbone(estimator.backbone, shape)
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        raise InvalidParameterError(
+            "backbone must be a network with weights; those of the given "
+            f"{type(network).__name__} are on the meta device. Call to_empty and fill them first."
+        )
+    network = network.to(device)
     dim = _embedding_size(network, shape, device)
-    head = make_head(estimator.head).build(dim)
-    loss = make_loss(estimator.loss).build(dim, n_classes)
+    # In float32, whatever torch's default type is.
+    head = make_head(estimator.head).build(dim).float()
+    loss = make_loss(estimator.loss).build(dim, n_classes).float()
     precision = resolve_precision(estimator.precision, device, shape)
     line = TrainingLine(network, head, loss, make_miner(estimator.miner), precision).to(device)
     line.backbone.to(memory_format=memory_format(network))  # type: ignore[call-overload]
@@ -205,12 +212,6 @@ def _embedding_size(backbone: torch.nn.Module, shape: Shape, device: torch.devic
         # Not inference_mode: modules cache tensors in their first pass, and train with them.
         with torch.no_grad():
             embeddings = embed_batch(backbone, torch.zeros(2, *shape, device=device), torch.float32)
-    except SiamesekitError:
-        raise
-    except Exception as error:
-        raise InvalidDataError(
-            f"backbone {type(backbone).__name__} cannot take items of shape {shape}: {error}"
-        ) from error
     finally:
         backbone.train(was_training)
     return int(embeddings.shape[1])

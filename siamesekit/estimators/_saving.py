@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import registry
+from siamesekit._copying import load_state
 from siamesekit._random import drawing_from
 from siamesekit.errors import InvalidParameterError, SavedModelError
 from siamesekit.estimators._allowance import allowance
@@ -263,7 +264,8 @@ def restore(
     if fitted.get("embedding_size", estimator.embedding_size_) != estimator.embedding_size_:
         raise SavedModelError("its embedding_size is not that of its backbone")
     weights = files.tensors("weights", _most_bytes(line))
-    _load_weights(line, weights, fitted.get("extra_state", {}), has_loss)
+    example = torch.zeros(2, *estimator.input_shape_, device=estimator.device_)
+    _load_weights(line, weights, fitted.get("extra_state", {}), has_loss, example)
     estimator.standardizer_ = _standardizer(weights, estimator.input_shape_)
     estimator.backbone_, estimator.head_ = line.backbone, line.head
     estimator.loss_ = line.loss if has_loss else None
@@ -423,7 +425,7 @@ def _most_bytes(line: TrainingLine) -> int:
 
 
 def _load_weights(
-    line: TrainingLine, weights: Mapping[str, Tensor], extra: Any, has_loss: bool
+    line: TrainingLine, weights: Mapping[str, Tensor], extra: Any, has_loss: bool, example: Tensor
 ) -> None:
     if not isinstance(extra, dict):
         raise SavedModelError("its extra_state is none")
@@ -437,7 +439,11 @@ def _load_weights(
         }
         _check_types(argument, part, own)
         try:
-            part.load_state_dict(own)
+            if argument != "backbone":
+                part.load_state_dict(own)
+            elif load_state(part, own):  # by right, if it works with them
+                with torch.no_grad(), drawing_from(0):
+                    line.embed(example)
         except Exception as error:  # a module may load its extra state in any way
             raise SavedModelError(f"it was saved with another {argument}: {error}") from error
 

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from siamesekit._checks import check_all, check_choice, check_path, near_matches
+from siamesekit._copying import copied
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray, IntArray
@@ -107,6 +108,31 @@ class SiameseEstimator(
 
     def __sklearn_is_fitted__(self) -> bool:
         return "backbone_" in vars(self)
+
+    def __sklearn_clone__(self) -> Self:
+        # Networks are copied as `fit` does, which can copy more of them than scikit-learn.
+        networks = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if isinstance(value, torch.nn.Module)
+        }
+        bare = copy.copy(self)
+        for name in networks:
+            setattr(bare, name, None)
+        fresh: Self = super(SiameseEstimator, bare).__sklearn_clone__()
+        for name, network in networks.items():
+            setattr(fresh, name, copied(network))
+        return fresh
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        memo |= {
+            id(value): copied(value)
+            for value in vars(self).values()
+            if isinstance(value, torch.nn.Module)
+        }
+        fresh = memo[id(self)] = type(self).__new__(type(self))
+        fresh.__dict__.update(copy.deepcopy(vars(self), memo))
+        return fresh
 
     # -- parameters ---------------------------------------------------------------------------
 

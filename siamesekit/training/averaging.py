@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-__all__ = ["averaged", "final_weights", "weight_average"]
+from siamesekit._copying import let_go_of_graphs, load_state
+
+__all__ = ["averaged", "final_weights", "update_average", "weight_average"]
 
 
 def weight_average(module: nn.Module, decay: float) -> AveragedModel:
@@ -38,7 +40,25 @@ def weight_average(module: nn.Module, decay: float) -> AveragedModel:
         else:
             torch._foreach_copy_(averages, weights)
 
+    let_go_of_graphs(module)  # or it could not be copied
     return AveragedModel(module, multi_avg_fn=take_in, use_buffers=True)  # type: ignore[arg-type]
+
+
+def update_average(average: AveragedModel, module: nn.Module) -> None:
+    """Take the weights of `module` into the average, and buffers that have a new size as they are.
+
+    Parameters
+    ----------
+    average : AveragedModel
+        Of `weight_average`.
+    module : nn.Module
+    """
+    for mean, own in zip(average.module.modules(), module.modules(), strict=True):
+        for name, value in own._buffers.items():
+            old = mean._buffers.get(name)
+            if value is not None and (old is None or old.shape != value.shape):
+                mean._buffers[name] = value.detach().clone()
+    average.update_parameters(module)
 
 
 def final_weights(module: nn.Module, average: AveragedModel | None) -> dict[str, Any]:
@@ -62,8 +82,8 @@ def averaged(module: nn.Module, average: AveragedModel | None) -> Iterator[None]
         yield
         return
     own = copy.deepcopy(module.state_dict())
-    module.load_state_dict(final_weights(module, average))
+    load_state(module, final_weights(module, average))
     try:
         yield
     finally:
-        module.load_state_dict(own)
+        load_state(module, own)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit.backbones.outputs import embeddings_in
+from siamesekit.errors import InvalidDataError, SiamesekitError
 from siamesekit.training.device import autocast
 from siamesekit.training.items import own_float
 
@@ -26,19 +27,37 @@ def embed_batch(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tenso
         What it may return: see `siamesekit.backbones.outputs`. Images come to it with channels
         last in memory where it says ``channels_last = True``, and else as ``view`` expects them.
     x : Tensor of float, shape (b, c, h, w) or (b, f)
-        The backbone may work in place on it.
+        The backbone may work in place on it. A network all of whose weights are of another type
+        (``.double()``, ``.half()``) gets it in that type.
     precision : torch.dtype
         Type in which the backbone computes.
 
     Raises
     ------
     InvalidDataError
-        If what the backbone returns is no batch of embeddings.
+        If what the backbone returns is no batch of embeddings, or it cannot take the batch.
     """
+    x = x.to(_type_of(backbone))
     x = x.contiguous(memory_format=memory_format(backbone) if x.ndim == 4 else _PLAIN)
-    with autocast(x.device, precision):
-        output = backbone(x)
-    return embeddings_in(output, backbone, len(x))
+    shape = tuple(x.shape)  # before the backbone has it
+    try:
+        with autocast(x.device, precision):
+            output = backbone(x)
+    except (SiamesekitError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InvalidDataError(
+            f"backbone {type(backbone).__name__} cannot take items of shape {shape[1:]} (in "
+            f"batches of any size, here {shape[0]}): {type(error).__name__}: {error}"
+        ) from error
+    embeddings = embeddings_in(output, backbone, shape[0])
+    return embeddings if type(embeddings) is Tensor else embeddings.as_subclass(Tensor)
+
+
+def _type_of(backbone: nn.Module) -> torch.dtype:
+    """Return the type of a network's weights if they are of one type, else float32."""
+    types = {p.dtype for p in backbone.parameters() if p.is_floating_point()}
+    return types.pop() if len(types) == 1 else torch.float32
 
 
 def memory_format(backbone: nn.Module) -> torch.memory_format:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from siamesekit._copying import let_go_of_graphs, load_state
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
 from siamesekit.samplers import Sampler
-from siamesekit.training.averaging import averaged, final_weights, weight_average
+from siamesekit.training.averaging import averaged, final_weights, update_average, weight_average
 from siamesekit.training.drawing import drawing_of
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import TRY_FINITE, HealthMonitor, batch_health
@@ -157,7 +158,7 @@ class Run:
         if not isinstance(self.schedule, ReduceLROnPlateau):
             step_schedule(self.schedule)
         if self.average is not None:
-            self.average.update_parameters(self.line)
+            update_average(self.average, self.line)
         return True
 
     def _is_finite(self, charge: Charge, rewind: Rewind) -> bool:
@@ -179,13 +180,13 @@ class Run:
         """Leave weights that gave finite numbers in the line, and raise."""
         ails = f"{self.bad_in_a_row} steps in a row" if self.bad_in_a_row else "the weights"
         if self.best_weights is not None:
-            self.line.load_state_dict(self.best_weights)
+            load_state(self.line, self.best_weights)
         elif not self._still_works() and self.good_weights is not None:
             own = copy.deepcopy(self.line.state_dict())
-            self.line.load_state_dict(self.good_weights)
+            load_state(self.line, self.good_weights)
             # A fault of the data or of the network itself: then the latest weights are as good.
             if not self._still_works() and bool(all_finite(self.weights)):
-                self.line.load_state_dict(own)
+                load_state(self.line, own)
         self.line.eval()
         raise TrainingDivergedError(
             f"training diverged in epoch {self._epochs_begun}: {ails} are not finite. "
@@ -251,7 +252,8 @@ class Run:
         if self.bad_in_a_row and not self.steps:
             self._diverged()
         own = final_weights(self.line, self.average)
-        self.line.load_state_dict(own if self.best_weights is None else self.best_weights)
+        load_state(self.line, own if self.best_weights is None else self.best_weights)
+        let_go_of_graphs(self.line)
         self.line.eval()
 
     # -- checkpoints ---------------------------------------------------------------------------
@@ -277,16 +279,16 @@ class Run:
         A plan of more epochs than the one before takes at each step the learning rate that a run
         of its own length has there.
         """
-        _check_like(state["line"], self.line.state_dict(), "line")
+        _check_like(state["line"], self.line, "line")
         if state["best_weights"] is not None:
-            _check_like(state["best_weights"], self.line.state_dict(), "best weights")
+            _check_like(state["best_weights"], self.line, "best weights")
         if self.average is not None:
-            _check_like(state["average"], self.average.state_dict(), "average")
+            _check_like(state["average"], self.average, "average")
         check_moments(self.optimizer, state["optimizer"])
         self._load_optimizer(state)
-        self.line.load_state_dict(state["line"])
+        load_state(self.line, state["line"])
         if self.average is not None:
-            self.average.load_state_dict(state["average"])
+            load_state(self.average, state["average"])
         self.history = History(state["history"])
         self.steps = int(state["steps"])
         self.best_score = float(state["best_score"])
@@ -323,8 +325,13 @@ class Run:
         return self.schedule.state_dict() if isinstance(self.schedule, ReduceLROnPlateau) else None
 
 
-def _check_like(state: dict[str, Any], own: dict[str, Any], what: str) -> None:
-    """Raise `ValueError` unless two states have tensors of the same names, shapes and types."""
+def _check_like(state: dict[str, Any], module: nn.Module, what: str) -> None:
+    """Raise `ValueError` unless a state has the names, shapes and types of a module's.
+
+    Of buffers the shapes are free: some networks make a table for a batch.
+    """
+    own = module.state_dict()
+    weights = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     if set(state) != set(own):
         names = ", ".join(sorted(set(state) ^ set(own))[:3])
         raise ValueError(f"its {what} has other names ({names})")
@@ -332,10 +339,8 @@ def _check_like(state: dict[str, Any], own: dict[str, Any], what: str) -> None:
         if not isinstance(value, Tensor):
             continue
         other = state[name]
-        if not isinstance(other, Tensor) or (other.shape, other.dtype) != (
-            value.shape,
-            value.dtype,
-        ):
+        same = isinstance(other, Tensor) and other.dtype == value.dtype
+        if not same or (name in weights and other.shape != value.shape):
             raise ValueError(f"its {what} has another {name}")
 
 

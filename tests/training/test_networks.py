@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.training import History, TrainingHealthWarning, TrainingLine, embed_items
 
 Make = Callable[..., TrainingLine]
@@ -226,3 +226,91 @@ def test_a_network_that_no_gradient_reaches_is_warned_of(make: Make, fit: Fit) -
 
     with pytest.warns(TrainingHealthWarning, match="no gradient reaches .* Detached"):
         fit(make(Detached(6, 8)))
+
+
+class Squeezing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 4, 6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x).squeeze()
+
+
+def test_a_batch_of_one_that_was_squeezed_away_is_put_back() -> None:
+    clf = estimator(Squeezing()).fit(IMAGES, LABELS)
+    one = clf.transform(IMAGES[:1])
+    assert one.shape == (1, 4)
+    assert np.allclose(one, clf.transform(IMAGES)[:1], atol=1e-6)
+    assert clf.predict(IMAGES[:1]).shape == (1,)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("head", ["cosine", "l1"])
+def test_networks_of_another_number_type_get_items_in_it(kind: torch.dtype, head: str) -> None:
+    seen = []
+
+    class Noting(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.dtype)
+            return super().forward(x)
+
+    clf = estimator(Noting(6, 4).to(kind), head=head, precision="float32").fit(VECTORS, LABELS)
+    assert set(seen) == {kind}
+    assert clf.backbone_.weight.dtype == kind
+    assert clf.transform(VECTORS).dtype == np.float32
+
+
+def test_torchs_default_type_changes_nothing_of_heads_and_losses() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        try:
+            torch.set_default_dtype(torch.float64)
+            network = nn.Linear(6, 4)
+            clf = estimator(network, head="l1", loss="bce").fit(VECTORS, LABELS)
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert {p.dtype for p in clf.head_.parameters()} == {torch.float32}
+    assert clf.backbone_.weight.dtype == torch.float64
+
+
+class OfOneSize(nn.Linear):
+    mask: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.mask is None:
+            self.mask = torch.ones_like(x)
+        return super().forward(x * self.mask)
+
+
+@pytest.mark.parametrize(
+    ("network", "error", "what"),
+    [
+        (OfOneSize(6, 4), InvalidDataError, "batches of any size"),
+        (nn.Linear(6, 4, device="meta"), InvalidParameterError, "on the meta device"),
+    ],
+)
+def test_what_cannot_be_trained_is_named(
+    network: nn.Module, error: type[Exception], what: str
+) -> None:
+    with pytest.raises(error, match=what):
+        estimator(network).fit(VECTORS, LABELS)
+
+
+def test_sparse_embeddings_are_refused_and_those_of_a_subclass_are_plain() -> None:
+    class Sparse(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).to_sparse()
+
+    class Own(Tensor):
+        pass
+
+    class Subclassed(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x).as_subclass(Own)
+
+    with pytest.raises(InvalidDataError, match="dense"):
+        estimator(Sparse(6, 4)).fit(VECTORS, LABELS)
+    device = torch.device("cpu")
+    z = embed_items(Subclassed(6, 4), torch.from_numpy(VECTORS), device, torch.float32)
+    assert type(z) is Tensor
