@@ -21,6 +21,7 @@ __all__ = [
     "import_pml",
     "mine",
     "to_pml",
+    "with_cosines_below_one",
 ]
 
 SIZES = {
@@ -34,6 +35,10 @@ SIZES = {
 # Passed on by subclasses themselves, or of no use here.
 _HIDDEN = {"collect_stats", "mat_based_loss", "loss"}
 _FIXED = {"BatchHardMiner": {"pos_strategy", "neg_strategy"}}
+
+# Losses of cosines that fail at 1, and the largest cosine that they are shown.
+_NOT_ONE = {"HistogramLoss", "TupletMarginLoss"}
+_NEARLY_ONE = 1 - 1e-6
 
 # RankedListLoss has no defaults; these are the paper's (Wang et al., CVPR 2019, §4.2).
 _DEFAULTS: dict[str, dict[str, Any]] = {"RankedListLoss": {"margin": 0.4, "Tn": 10.0}}
@@ -173,6 +178,22 @@ def usable(embeddings: Tensor) -> Tensor:
 def _usable_rows(embeddings: Tensor, labels: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     rows = usable(embeddings).nonzero().squeeze(1)
     return rows, (embeddings[rows], labels[rows])
+
+
+def with_cosines_below_one(loss: Any) -> Any:
+    """Return a wrapped loss that stands equal items.
+
+    Their cosine is 1, or the next number above, for which `HistogramLoss` has no bin and
+    `TupletMarginLoss` no slope.
+    """
+    distance: Any = getattr(loss, "distance", None)
+    if type(loss).__name__ in _NOT_ONE and distance.is_inverted and distance.normalize_embeddings:
+        distance.register_forward_hook(_clamped)
+    return loss
+
+
+def _clamped(distance: Any, inputs: Any, cosines: Tensor) -> Tensor:
+    return cosines.clamp(-_NEARLY_ONE, _NEARLY_ONE)
 
 
 def to_pml(tuples: Tuples | None, labels: Tensor) -> tuple[Tensor, ...] | None:

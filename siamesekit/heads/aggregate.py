@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from siamesekit._types import Aggregate
+from siamesekit.heads._exact import has_wider
 from siamesekit.heads.base import Head
 
 __all__ = ["class_scores", "prepared", "prototypes", "support_scores"]
@@ -45,14 +46,16 @@ def prototypes(supports: Tensor, codes: Tensor, n_classes: int) -> Tensor:
     Returns
     -------
     Tensor of the type of `supports`, shape (n_classes, d)
-        The mean of equal supports is exactly what they are, however many there are.
+        The mean of equal supports is exactly what they are, however many there are. On a
+        processor the order of float32 supports leaves no trace.
     """
     # From the first on, so that equal supports leave nothing to round.
-    first = supports[_first(codes, n_classes)]
+    first = _wide(supports[_first(codes, n_classes)])
     sums = torch.zeros_like(first)
     for rows, own in zip(torch.split(supports, _ROWS), torch.split(codes, _ROWS), strict=True):
         sums.index_add_(0, own, rows - first[own])
-    return first.add_(sums.div_(_counts(codes, n_classes, sums)[:, None]))
+    means = first.add_(sums.div_(_counts(codes, n_classes, sums)[:, None]))
+    return means.to(supports.dtype)
 
 
 def support_scores(scores: Tensor, aggregate: Aggregate) -> Tensor:
@@ -67,14 +70,15 @@ def support_scores(scores: Tensor, aggregate: Aggregate) -> Tensor:
     Returns
     -------
     Tensor of the type of `scores`, shape (...)
-        The mean of equal scores is exactly what they are, however many there are.
+        The mean of equal scores is exactly what they are, however many there are. On a processor
+        the order of float32 scores leaves no trace.
     """
     if scores.shape[-1] == 1:
         return scores.squeeze(-1)
     if aggregate == "max":
         return scores.amax(-1)
-    first = scores[..., :1]
-    return first.squeeze(-1) + (scores - first).mean(-1)
+    first = _wide(scores[..., :1])
+    return (first.squeeze(-1) + (scores - first).mean(-1)).to(scores.dtype)
 
 
 def class_scores(scores: Tensor, codes: Tensor, n_classes: int, aggregate: Aggregate) -> Tensor:
@@ -97,9 +101,14 @@ def class_scores(scores: Tensor, codes: Tensor, n_classes: int, aggregate: Aggre
     if aggregate == "max":
         best = scores.new_full((len(scores), n_classes), -torch.inf)
         return best.scatter_reduce_(1, own, scores, "amax")
-    first = scores[:, _first(codes, n_classes)]
+    first = _wide(scores[:, _first(codes, n_classes)])
     sums = torch.zeros_like(first).index_add_(1, codes, scores - first.gather(1, own))
-    return first + sums / _counts(codes, n_classes, sums)
+    return (first + sums / _counts(codes, n_classes, sums)).to(scores.dtype)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return numbers whose sum, in any order, rounds to one float32, where there are such."""
+    return x.double() if has_wider(x) else x
 
 
 def _first(codes: Tensor, n_classes: int) -> Tensor:

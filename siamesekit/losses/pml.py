@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from siamesekit import _pml
 from siamesekit._scores import check_embeddings, check_tuples
 from siamesekit._types import Tuples
-from siamesekit.errors import InvalidParameterError, NotBuiltError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.losses._inputs import differentiable_zero, unless_nan
 from siamesekit.losses.base import Loss
 from siamesekit.registry import register_family
@@ -145,6 +145,13 @@ class PMLLoss(Loss):
         -------
         Tensor of float, shape ()
             Not-a-number if any embedding of the batch is, or is too large for its square.
+
+        Raises
+        ------
+        InvalidDataError
+            If the wrapped loss does not take such a batch or such a choice.
+        NotBuiltError
+            If the loss has weights and `build` was not called.
         """
         if self.inner is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(dim, n_classes) first.")
@@ -152,15 +159,26 @@ class PMLLoss(Loss):
             # Some of the wrapped losses raise an error here, others give a number.
             return embeddings.float().sum() * torch.nan
         with torch.autocast(embeddings.device.type, enabled=False):
-            value: Tensor = self.inner(
-                embeddings.float(), labels, indices, references, reference_labels
-            )
+            try:
+                value: Tensor = self.inner(
+                    embeddings.float(), labels, indices, references, reference_labels
+                )
+            except (ValueError, AssertionError, IndexError, NotImplementedError) as error:
+                raise self._refused(error, indices) from error
         return value
+
+    def _refused(self, error: Exception, indices: object) -> InvalidDataError:
+        """Return the error of a batch that the wrapped loss does not take."""
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        hint = "" if indices is None else " Does it go without a miner (miner=None)?"
+        return InvalidDataError(
+            f"loss 'pml:{type(self).__name__}' cannot charge the batch: {said}.{hint}"
+        )
 
     def _make(self, sizes: dict[str, int]) -> None:
         params = {name: getattr(self, name) for name in self.signature.parameters}
         try:
-            self.inner = self.wrapped(**params, **sizes)
+            self.inner = _pml.with_cosines_below_one(self.wrapped(**params, **sizes))
         except (TypeError, ValueError, AssertionError) as error:
             raise InvalidParameterError(
                 f"pml:{type(self).__name__} refuses its parameters: {error}"

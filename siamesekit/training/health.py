@@ -177,18 +177,19 @@ def check_outcome(embeddings: Tensor, history: History, backbone: str) -> None:
     Raises
     ------
     TrainingDivergedError
-        If no embedding is finite.
+        If no embedding can be compared: it is not finite, or its square is not.
 
     Warns
     -----
     TrainingHealthWarning
         If the embeddings lie much closer together than in the last epoch of training.
     """
-    finite = embeddings.isfinite().all(1)
+    finite = embeddings.square().sum(1).isfinite()
     if not bool(finite.any()):
         raise TrainingDivergedError(
-            f"training left backbone {backbone} without use: its embeddings of the training items "
-            f"are not finite in eval() mode. {TRY_FINITE}"
+            f"training diverged by the end of epoch {history.epochs}: the embeddings that backbone "
+            f"{backbone} gives of the training items in eval() mode are not finite, or above 1e19. "
+            f"{TRY_FINITE}"
         )
     spread = float(_spread(embeddings[finite]))
     trained = next((s for s in reversed(history.get("spread", [])) if math.isfinite(s)), 0.0)

@@ -16,10 +16,10 @@ _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 class Rewind:
     """Remembers a line as it is before a forward pass, and puts it back.
 
-    Remembered are all buffers (statistics of batch normalisation, a cross-batch memory) and, of
-    the loss and what it is made of, also tensors and collections kept in plain attributes, and
-    extra state. Numbers in plain attributes are not: counters go on. Weights are not changed by a
-    forward pass.
+    Remembered are all buffers (statistics of batch normalisation, a cross-batch memory). Of modules
+    that are neither torch's nor this package's, weights too: some give them a length as they
+    compute. Of these and of the loss, also tensors and collections kept in plain attributes, and
+    extra state. Numbers in plain attributes are not: counters go on.
 
     Parameters
     ----------
@@ -33,8 +33,11 @@ class Rewind:
         for module in line.modules():
             if module._buffers:
                 self._buffers += self._remember_tensors(module._buffers)
+        foreign = [module for module in line.modules() if _is_foreign(module)]
+        self._remember_weights(foreign)
         loss = getattr(line, "loss", None)
-        for module in loss.modules() if isinstance(loss, nn.Module) else ():
+        of_loss = loss.modules() if isinstance(loss, nn.Module) else ()
+        for module in dict.fromkeys([*of_loss, *foreign]):
             self._remember_attributes(module)
 
     def buffers_stay_finite(self) -> Tensor:
@@ -65,7 +68,7 @@ class Rewind:
         kept = [
             (values, name, value.detach().clone())
             for name, value in before.items()
-            if value is not None and not value.is_inference()
+            if value is not None and _is_writable(value)
         ]
 
         def undo() -> None:
@@ -79,6 +82,18 @@ class Rewind:
         self._undo.append(undo)
         return kept
 
+    def _remember_weights(self, modules: Sequence[nn.Module]) -> None:
+        weights = list(dict.fromkeys(p for module in modules for p in module.parameters()))
+        before = [(weight, weight.data, weight.detach().clone()) for weight in weights]
+
+        def undo() -> None:
+            for weight, own, old in before:
+                # Where the module gave it other numbers, in place or by another tensor.
+                weight.data = own
+                weight.copy_(old)
+
+        self._undo.append(undo)
+
     def _remember_attributes(self, module: nn.Module) -> None:
         self._remember_tensors(vars(module), _OF_EVERY_MODULE)
         for name, value in vars(module).items():
@@ -87,6 +102,16 @@ class Rewind:
         if type(module).get_extra_state is not nn.Module.get_extra_state:
             state = copy.deepcopy(module.get_extra_state())
             self._undo.append(lambda: module.set_extra_state(state))
+
+
+def _is_foreign(module: nn.Module) -> bool:
+    return type(module).__module__.partition(".")[0] not in ("torch", "siamesekit")
+
+
+def _is_writable(tensor: Tensor) -> bool:
+    """Return whether a forward pass can have written to it: not where places share memory."""
+    shared = any(n > 1 and step == 0 for n, step in zip(tensor.shape, tensor.stride(), strict=True))
+    return not tensor.is_inference() and not shared
 
 
 def _refill(collection: Any, before: Any) -> Callable[[], None]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, TrainingDivergedError
 from siamesekit.samplers import RandomSampler
 from siamesekit.training import TrainingHealthWarning
 
@@ -88,3 +88,13 @@ def test_a_training_item_without_an_embedding_is_left_out_with_a_warning() -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isfinite(clf.predict_proba(X)).all()
+
+
+def test_training_that_ends_too_far_away_has_diverged() -> None:
+    """The embeddings are finite, their squares are not."""
+    torch.manual_seed(0)
+    net = Long()
+    net.linear.weight.data.mul_(1e20)
+    clf = SiameseClassifier(net, head="cosine", max_epochs=1, learning_rate=1e-9, random_state=0)
+    with pytest.raises(TrainingDivergedError, match=r"epoch 1: .*learning rate"):
+        clf.fit(X, Y)

@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from siamesekit import registry
+from siamesekit._random import drawing_from
 from siamesekit.gallery import Gallery
 from siamesekit.gallery._twins import checksums, twins_of
 from siamesekit.heads import CosineHead, EuclideanHead, Head, L1Head
@@ -110,3 +112,20 @@ def test_rows_that_agree_in_part_are_no_twins() -> None:
     assert twins_of(torch.eye(6), checksums(torch.eye(6))) is None
     # Unequal rows of one sum are told apart.
     assert twins_of(torch.eye(6), np.zeros(6, dtype=np.uint32)) is None
+
+
+@pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
+@pytest.mark.parametrize("head", ["cosine", "cosine-concat", "euclidean", "l1", "sqeuclidean"])
+def test_the_same_examples_under_two_names_tie_in_any_order(head: str, aggregate: str) -> None:
+    with drawing_from(0):
+        made = registry.create("heads", head).build(16).eval()
+    examples = torch.randn(4, 30, 16, generator=torch.Generator().manual_seed(0)) + 1
+    gallery = Gallery(made, aggregate)  # type: ignore[arg-type]
+    for name, order in (("a", [0, 1, 2, 3]), ("b", [2, 3, 0, 1]), ("c", [3, 1, 2, 0])):
+        for part in order:
+            gallery.enroll(examples[part], [f"{name}{k}" for k in range(30)])
+    # One that has more of them than the others.
+    gallery.enroll(torch.randn(5, 16) - 9, ["d"] * 5)
+    scores = gallery.class_scores(examples[0] + 0.1)[:, :90]
+    for other in (scores[:, 30:60], scores[:, 60:]):
+        assert torch.equal(scores[:, :30], other)

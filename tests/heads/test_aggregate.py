@@ -53,3 +53,19 @@ def test_directions_are_averaged_where_only_directions_count() -> None:
     torch.testing.assert_close(directions, torch.tensor([[2 / 3, 1 / 3]]))
     assert prepared(EuclideanHead(), z) is z
     assert prepared(lambda a, b: a @ b.T, z.half()).dtype == torch.float32
+
+
+def test_the_order_of_supports_leaves_no_trace() -> None:
+    supports, scores = draw(1, 7, 64), draw(50, 1, 7)
+    for seed in range(20):
+        order = torch.randperm(7, generator=torch.Generator().manual_seed(seed))
+        both = torch.cat([supports, supports[:, order]]).flatten(0, 1)
+        codes = torch.tensor([0, 1]).repeat_interleave(7)
+        assert len(prototypes(both, codes, 2).unique(dim=0)) == 1
+        of_both = torch.cat([scores, scores[..., order]], 1)
+        means = support_scores(of_both, "mean")
+        assert torch.equal(means[:, 0], means[:, 1])
+        # Nor does the number of another class's: a class's score is the same beside any other.
+        beside = torch.cat([of_both.flatten(1), draw(50, 3)], 1)
+        codes = torch.cat([codes, torch.full((3,), 2)])
+        assert torch.equal(class_scores(beside, codes, 3, "mean")[:, :2], means)

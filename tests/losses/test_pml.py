@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from siamesekit import registry
 from siamesekit._random import drawing_from
 from siamesekit._types import Pairs, Triplets
-from siamesekit.errors import InvalidParameterError, NotBuiltError, UnknownPartError
+from siamesekit.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    NotBuiltError,
+    UnknownPartError,
+)
 from siamesekit.losses import pml
 
 LOSSES = [f"pml:{name}" for name in pml.fitting()]
@@ -139,3 +144,27 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pml.fitting() == []
     with pytest.raises(ImportError, match="need pytorch-metric-learning"):
         registry.get("losses", "pml:NeverAskedForLoss")
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_equal_items_are_charged(name: str) -> None:
+    """Their cosine is 1 or a little more; some of the wrapped losses fail there by themselves."""
+    some = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    z = some.repeat(2, 1).requires_grad_()
+    y = torch.arange(4).repeat(4)
+    with drawing_from(0):
+        loss = registry.create("losses", name).build(16, 4)
+        value = loss(z, y)
+    value.backward()
+    assert value.isfinite()
+    assert z.grad is not None
+    assert z.grad.isfinite().all()
+
+
+def test_a_batch_or_a_choice_that_a_loss_does_not_take_is_named() -> None:
+    z, y = torch.randn(5, 8), torch.tensor([0, 0, 1, 1, 1])
+    with pytest.raises(InvalidDataError, match=r"'pml:SmoothAPLoss' cannot charge .*same number"):
+        registry.create("losses", "pml:SmoothAPLoss")(z, y)
+    pairs = Pairs(torch.tensor([0, 2, 0]), torch.tensor([1, 3, 2]))
+    with pytest.raises(InvalidDataError, match=r"'pml:PNPLoss' .*not supported.*miner=None"):
+        registry.create("losses", "pml:PNPLoss")(z, y, pairs)

@@ -187,3 +187,43 @@ def test_what_a_loss_keeps_in_plain_attributes_is_put_back(make: Make, fit: Fit)
         fit(line, max_epochs=1)
     assert bool(line.loss.total.isfinite())
     assert len(line.loss.seen) == 3
+
+
+class Renormed(nn.Linear):
+    """Gives its weights a length as it computes, in place or by another tensor."""
+
+    in_place = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.in_place:
+            self.weight.data.renorm_(2, 0, 1e-2)
+        else:
+            self.weight.data = self.weight.data.renorm(2, 0, 1e-2)
+        return super().forward(x)
+
+
+@pytest.mark.filterwarnings("ignore::siamesekit.training.TrainingHealthWarning")
+@pytest.mark.parametrize("in_place", [True, False])
+def test_weights_that_a_network_changes_itself_are_put_back(
+    make: Make, fit: Fit, in_place: bool
+) -> None:
+    line = make(Poisoned(2, 3))
+    line.backbone.net[2] = Renormed(8, 8)
+    line.backbone.net[2].in_place = in_place
+    seen: list[dict[str, Tensor]] = []
+    line.backbone.register_forward_pre_hook(partial(_watch, line, seen))
+    assert fit(line, max_epochs=1)["skipped"] == [2.0]
+    assert not equal(seen[0], seen[1])
+    assert equal(seen[1], seen[2])
+    assert equal(seen[1], seen[3])
+
+
+@pytest.mark.filterwarnings("ignore::siamesekit.training.TrainingHealthWarning")
+def test_weights_that_a_loss_changes_itself_are_put_back(make: Make, fit: Fit) -> None:
+    line = make(Poisoned(2, 3), "cosine", "pml:P2SGradLoss", None)
+    seen: list[dict[str, Tensor]] = []
+    line.backbone.register_forward_pre_hook(partial(_watch, line, seen))
+    assert fit(line, max_epochs=1)["skipped"] == [2.0]
+    assert not equal(seen[0], seen[1])
+    assert equal(seen[1], seen[2])
+    assert equal(seen[1], seen[3])
