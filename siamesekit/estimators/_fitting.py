@@ -59,6 +59,8 @@ class Fitting:
     codes : ndarray of int64, shape (n,)
         Class of each item, ``0 .. k - 1``.
     groups : ndarray of int64, shape (n,), or None
+    classes : ndarray, shape (k,)
+        Their names.
 
     Attributes
     ----------
@@ -67,7 +69,12 @@ class Fitting:
     """
 
     def __init__(
-        self, estimator: Any, items: Tensor, codes: IntArray, groups: IntArray | None
+        self,
+        estimator: Any,
+        items: Tensor,
+        codes: IntArray,
+        groups: IntArray | None,
+        classes: np.ndarray,
     ) -> None:
         self.estimator = estimator
         self.seed = seed_from(estimator.random_state)
@@ -88,6 +95,8 @@ class Fitting:
         share = None if given else estimator.validation
         held_out = _hold_out(share, codes, groups, self.seed)
         self.held_out = held_out
+        self.share = share
+        self.classes = classes
         self.validate = given or self._validation(items, codes, groups, held_out)
         kept = torch.from_numpy(~held_out)
         self.items = items if bool(kept.all()) else items[kept.to(items.device)]
@@ -119,12 +128,20 @@ class Fitting:
             callbacks=self.estimator.callbacks,
             checkpoint=checkpoint,
             seed=self.seed,
-            # Parts given with weights start from them; two such runs are not the same.
-            facts=None if checkpoint is None else {"weights": self.line.state_dict()},
+            facts=None if checkpoint is None else self._facts(),
         )
         self._check_outcome(history)
         self._finish()
         return history
+
+    def _facts(self) -> dict[str, Any]:
+        """Return what a checkpoint has to agree with beside what `train` is given."""
+        return {
+            # Parts given with weights start from them; two such runs are not the same.
+            "weights": self.line.state_dict(),
+            "labels": (self.labels, self.classes.tolist()),
+            "validation": (self.share, self.validate),
+        }
 
     def _check_outcome(self, history: History) -> None:
         """Look at embeddings of training items as they will be used, in ``eval()`` mode.

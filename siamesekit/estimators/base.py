@@ -210,7 +210,7 @@ class SiameseEstimator(
         group_codes = check_groups(groups, codes, classes)
         standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
         items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
-        fit = Fitting(self, items, codes, group_codes)
+        fit = Fitting(self, items, codes, group_codes, classes)
         _saving.check_writable(fit.line)
         self.history_ = fit.run()
         self.input_shape_ = tuple(items.shape[1:])

@@ -1,12 +1,14 @@
 """What a run is made of, in short: the marks by which a checkpoint knows its own."""
 
-import dis
 import enum
 import functools
 import hashlib
 import inspect
+import logging
+import random
 import re
 import types
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from siamesekit._params import Part
 from siamesekit.samplers import Sampler
+from siamesekit.training._surroundings import attributes, surroundings
 from siamesekit.training.items import Augment
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Plan, Validate
@@ -24,6 +27,18 @@ from siamesekit.training.plan import Plan, Validate
 __all__ = ["digest", "fingerprint"]
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_PLAIN = (bool, int, float, complex, str, bytes, np.generic, enum.Enum, torch.dtype)
+_DEEPEST = 10
+# Of these, what they are at the moment says nothing of what they are for.
+_CHANGED_BY_USE = (
+    torch.Generator,
+    np.random.Generator,
+    np.random.RandomState,
+    random.Random,
+    logging.Logger,
+    types.ModuleType,
+)
 
 
 def fingerprint(
@@ -39,9 +54,10 @@ def fingerprint(
     """Return a digest of each aspect of a run; equal runs have equal ones, in any process.
 
     The number of epochs is none of them, since a run may be made longer, nor are callbacks, the
-    device and the progress bar. Functions are told apart by their name, code, defaults and what
-    they enclose (numbers, strings, arrays, modules, other functions; of a list that is enclosed
-    only that it is one, as it may be filled by the function itself).
+    device and the progress bar. Functions are told apart by their name, code, defaults, what they
+    enclose and what they take from their module (numbers, strings, arrays, collections of these,
+    other functions of the module), objects by their class and attributes; but for what they change
+    themselves, as a list that a function appends to.
 
     Parameters
     ----------
@@ -71,7 +87,10 @@ def fingerprint(
 
 
 def _network(module: nn.Module) -> tuple[Any, ...]:
-    """Return what a network is, whatever its weights."""
+    """Return what a network is, whatever its weights.
+
+    Of what its modules keep in plain attributes, numbers, names, functions, and lists of these.
+    """
     params = module.get_params(deep=False) if isinstance(module, Part) else None
     shapes = [
         (name, str(value.dtype), tuple(value.shape))
@@ -79,7 +98,29 @@ def _network(module: nn.Module) -> tuple[Any, ...]:
         if isinstance(value, Tensor)
     ]
     trained = [name for name, p in module.named_parameters() if p.requires_grad]
-    return type(module), params, _ADDRESS.sub("", repr(module)), shapes, trained
+    kept = [
+        (name, key, value)
+        for name, inner in module.named_modules()
+        for key, value in attributes(inner)
+        if key not in _OF_EVERY_MODULE and _tells(value)
+    ]
+    return type(module), params, _ADDRESS.sub("", repr(module)), shapes, trained, kept
+
+
+def _tells(value: object, module: str | None = None, depth: int = 0) -> bool:
+    """Return whether a value belongs to what uses it by name.
+
+    Numbers, strings, arrays, functions (of one module, if it is named), and collections of these;
+    weights do not, which are told apart elsewhere.
+    """
+    if isinstance(value, types.FunctionType):
+        return module is None or value.__module__ == module
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        return depth < _DEEPEST and all(_tells(inner, module, depth + 1) for inner in value)
+    known = (*_PLAIN, Tensor, np.ndarray, functools.partial, types.BuiltinFunctionType)
+    return value is None or (isinstance(value, known) and not isinstance(value, nn.Parameter))
 
 
 def digest(value: Any) -> str:
@@ -125,7 +166,7 @@ class _Feeder:
             for key, inner in value.items():
                 self.feed(key)
                 self.feed(inner)
-        elif isinstance(value, list | tuple):
+        elif isinstance(value, list | tuple | deque):
             self.mark("sequence", len(value))
             for inner in value:
                 self.feed(inner)
@@ -133,6 +174,8 @@ class _Feeder:
             self.mark("set", *sorted(map(digest, value)))
         elif isinstance(value, type):
             self.mark("class", value.__module__, value.__qualname__)
+        elif isinstance(value, _CHANGED_BY_USE):
+            self.mark(type(value).__name__)
         else:
             self._object(value)
 
@@ -176,37 +219,22 @@ class _Feeder:
             # Of an object without attributes, such as a function of C, the name has to do.
             self.mark("object", getattr(value, "__qualname__", ""))
             self.feed(type(value))
-            attributes = getattr(value, "__dict__", {})
-            for name in sorted(attributes):
+            call = inspect.getattr_static(type(value), "__call__", None)
+            if isinstance(call, types.FunctionType):
+                self.feed(call)
+            for name, inner in attributes(value):
                 self.mark(name)
-                self._enclosed(attributes[name])
+                self.feed(inner)
 
     def _function(self, function: types.FunctionType) -> None:
         self.mark("function", function.__module__, function.__qualname__)
         self._code(function.__code__)
         self.feed(function.__defaults__)
         self.feed(function.__kwdefaults__)
-        try:
-            enclosed = inspect.getclosurevars(function)
-        except (TypeError, ValueError):  # a cell that is not filled yet
-            return
-        written = {i.argval for i in dis.get_instructions(function) if "STORE" in i.opname}
-        plain = (bool, int, float, str, np.generic, tuple)
-        for name in sorted(enclosed.nonlocals):
-            self.mark(name)
-            self._enclosed(enclosed.nonlocals[name])
-        for name in sorted(set(enclosed.globals) - written):
-            if isinstance(enclosed.globals[name], plain):
+        for name, value in surroundings(function):
+            if name in function.__code__.co_freevars or _tells(value, function.__module__):
                 self.mark(name)
-                self.feed(enclosed.globals[name])
-
-    def _enclosed(self, value: Any) -> None:
-        if isinstance(value, list | set):
-            self.mark("collection")
-        elif isinstance(value, torch.Generator | np.random.Generator | np.random.RandomState):
-            self.mark("generator")
-        else:
-            self.feed(value)
+                self.feed(value)
 
     def _code(self, code: types.CodeType) -> None:
         self.mark("code", code.co_names, code.co_varnames, code.co_argcount)
