@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
-from siamesekit.training import Checkpoint
+from siamesekit.training import Checkpoint, TrainingHealthWarning
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
@@ -213,8 +214,20 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     def _keep(self, vectors: Tensor, labels: np.ndarray) -> None:
         self.gallery_ = Gallery(self.head_, self.aggregate)
-        if self.enroll_training:
-            self.gallery_.enroll(vectors, labels)
+        if not self.enroll_training:
+            return
+        large = self.gallery_.too_large(vectors)
+        if large.any():
+            # What was learned is not to be lost by them.
+            classes = ", ".join(map(str, np.unique(labels[large]).tolist()[:5]))
+            warnings.warn(
+                f"The embeddings of {large.sum()} items of X, of class {classes}, are more than a "
+                "million times as large as those of others; these items are not enrolled.",
+                TrainingHealthWarning,
+                stacklevel=4,
+            )
+            vectors, labels = vectors[torch.from_numpy(~large).to(vectors.device)], labels[~large]
+        self.gallery_.enroll(vectors, labels)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         now = self.gallery_.snapshot
@@ -231,7 +244,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             raise SavedModelError("its gallery does not fit its labels")
         try:
             self.gallery_ = Gallery(self.head_, state.get("aggregate", self.aggregate))
-            self.gallery_.enroll(vectors.to(self.device_), labels)
+            self.gallery_.put_back(vectors.to(self.device_), labels)
         except SiamesekitError as error:
             raise SavedModelError(f"its gallery cannot be used: {error}") from error
 

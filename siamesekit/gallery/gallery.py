@@ -20,11 +20,14 @@ from siamesekit.gallery._best import Best, check_scores, digest
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
+from siamesekit.heads.aggregate import prepared
 
 __all__ = ["Gallery"]
 
 # Numbers up to here cannot overflow float32 in any comparison of two embeddings.
 _ENORMOUS = 1e9
+# So many times as large as half of the others no embedding may be, of whom so many are looked at.
+_ENORMOUSLY, _SAMPLE = 1e6, 64
 # Names among which near matches are looked for: it takes a millisecond for a hundred.
 _NAMES = 10_000
 
@@ -77,6 +80,7 @@ class Gallery:
         self._snapshot = snapshot
         self._growth: Growth | None = None
         self._ready: tuple[Snapshot, Prepared] | None = None
+        self._usual = 0, 0.0
         self._writing, self._preparing = threading.Lock(), threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -128,13 +132,45 @@ class Gallery:
         ------
         InvalidDataError
             If lengths, the dimension or the kind of label do not fit, or an embedding is not
-            finite or too large. The gallery is then as it was.
+            finite or too large: for the head, or a million times as large as those of half of
+            all others. The gallery is then as it was.
         """
         vectors = _as_vectors(vectors, "vectors")
         own = as_labels(labels, "y", len(vectors))
+        self._check_lengths(vectors, self._check_comparable(vectors))
+        self._add(vectors, own)
+
+    def put_back(self, vectors: Tensor, labels: ArrayLike) -> None:
+        """Enroll what was enrolled before, as from a file: however long it is beside the others.
+
+        Parameters
+        ----------
+        vectors : Tensor of float, shape (n, d)
+        labels : array-like, shape (n,)
+
+        Raises
+        ------
+        InvalidDataError
+            As `enroll`, but for embeddings that are large beside others.
+        """
+        vectors = _as_vectors(vectors, "vectors")
+        own = as_labels(labels, "y", len(vectors))
+        self._check_comparable(vectors)
+        self._add(vectors, own)
+
+    def too_large(self, vectors: Tensor) -> np.ndarray:
+        """Return which embeddings `enroll` would refuse beside the others, shape (n,) of bool.
+
+        Parameters
+        ----------
+        vectors : Tensor of float, shape (n, d)
+            Finite.
+        """
+        return self._sizes(vectors)[1]
+
+    def _add(self, vectors: Tensor, own: np.ndarray) -> None:
         if not len(own):
             return
-        self._check_comparable(vectors)
         with self._writing:
             now = self._snapshot
             if len(now):
@@ -303,16 +339,22 @@ class Gallery:
         growth, self._growth = self._growth, None
         if growth is None:
             growth = Growth(self._snapshot)
-        yield growth
+        try:
+            yield growth
+        except InvalidDataError:
+            self._growth = growth  # refused before anything was written
+            raise
         self._growth = growth
 
-    def _check_comparable(self, vectors: Tensor) -> None:
-        """Raise an error unless the head can compare embeddings with any like them."""
+    def _check_comparable(self, vectors: Tensor) -> float:
+        """Return the largest number; raise an error unless the head can compare all like them."""
         peak = _check_finite(vectors)
+        if not len(vectors):
+            return peak
         if len(self._snapshot) == 0:
             self.head.pairs(vectors[:1], vectors[:1])  # says so if it was built for others
         if peak <= _ENORMOUS:
-            return
+            return peak
         # Nothing of that length lies farther away than the opposite.
         with torch.inference_mode():
             scores = self.head.pairs(vectors, -vectors)
@@ -322,6 +364,45 @@ class Gallery:
                 f"X must hold items whose embedding can be compared in float32; {_at(bad)} too "
                 f"large: it holds {peak:.3g}."
             )
+        return peak
+
+    def _check_lengths(self, vectors: Tensor, peak: float) -> None:
+        """Raise an error if embeddings, whose largest number is `peak`, are enormous beside others.
+
+        No network that works makes such; one of them would move the prototype of its class out of
+        reach, or be like everybody where a head's weight has the wrong sign.
+        """
+        if peak <= _ENORMOUSLY * self._usual_size():
+            return
+        sizes, bad = self._sizes(vectors)
+        if bad.any():
+            where = np.flatnonzero(bad)
+            raise InvalidDataError(
+                "X must hold items whose embedding is of the size of the others, up to a million "
+                f"times as large; {_at(where.tolist())} larger: it holds {sizes[where[0]]:.3g}."
+            )
+
+    def _usual_size(self) -> float:
+        """Return the largest number of a middling embedding; looked up anew when many are new."""
+        known = self._snapshot.all_vectors
+        n, usual = self._usual
+        if not n <= len(known) < 2 * n:
+            sizes = known[:: len(known) // _SAMPLE + 1].abs().amax(1) if len(known) else None
+            usual = 0.0 if sizes is None else float(sizes.median())
+            self._usual = len(known), usual
+        return usual
+
+    def _sizes(self, vectors: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Return the largest number of each embedding as it is compared; which are enormous."""
+        known = self._snapshot.all_vectors
+        with torch.inference_mode():
+            here, own = (
+                prepared(self.head, x).abs().amax(1).cpu().numpy() if x.numel() else np.empty(0)
+                for x in (known[:: len(known) // _SAMPLE + 1], vectors)
+            )
+        usual = np.sort(np.append(here, own[:: len(own) // _SAMPLE + 1]))
+        usual = usual[usual > 0]  # zeros are of no size
+        return own, own > _ENORMOUSLY * (usual[len(usual) // 2] if len(usual) else np.inf)
 
     def _asked(self, queries: Tensor) -> Snapshot:
         """Return the snapshot that answers, once the queries are looked at."""
@@ -363,9 +444,9 @@ class Gallery:
         codes: IntArray | None,
         answers: IntArray | None = None,
     ) -> Best:
-        prepared = self._prepared(now)
+        ready = self._prepared(now)
         if codes is not None:
-            prepared = prepared.of(prepared.group_of[codes])
+            ready = ready.of(ready.group_of[codes])
         own = queries if items is None else items
         best = Best(
             len(queries),
@@ -374,18 +455,18 @@ class Gallery:
             answers,
         )
         with torch.autocast(queries.device.type, enabled=False):
-            for found in prepared.best(queries):
-                best.add(found.rows, found.own, prepared.codes[found.groups], found.scores)
+            for found in ready.best(queries):
+                best.add(found.rows, found.own, ready.codes[found.groups], found.scores)
         best.check()
         return best
 
     @torch.inference_mode()
     def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
         """Write the scores of queries against the sorted classes, checked, into (m, k)."""
-        prepared = self._prepared(now)
+        ready = self._prepared(now)
         with torch.autocast(queries.device.type, enabled=False):
-            for tile in prepared.tiles(queries):
-                columns = torch.from_numpy(now.ranks[prepared.codes[tile.groups]])
+            for tile in ready.tiles(queries):
+                columns = torch.from_numpy(now.ranks[ready.codes[tile.groups]])
                 own = tile.scores.to(scores)
                 scores[tile.rows].index_copy_(1, columns.to(scores.device), own)
         check_scores(scores.amax(1).cpu().numpy(), 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from siamesekit import registry
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.gallery import Gallery
 from siamesekit.heads import EuclideanHead
@@ -76,3 +77,31 @@ def test_what_does_not_fit_changes_nothing(
 def test_an_unknown_aggregate_is_named() -> None:
     with pytest.raises(InvalidParameterError, match=r"aggregate.*Did you mean 'mean'"):
         Gallery(EuclideanHead(), "means")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("head", ["euclidean", "sqeuclidean", "squared", "l1", "cosine-concat"])
+@pytest.mark.parametrize("length", [1e10, 1e18])
+def test_an_embedding_enormous_beside_the_others_is_refused(head: str, length: float) -> None:
+    made = Gallery(registry.make("heads", head).build(4).eval())
+    z = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    made.enroll(z[:6], np.arange(6))
+    before = made.snapshot
+    with pytest.raises(InvalidDataError, match=r"million times as large; that at position 2 is"):
+        made.enroll(torch.cat([z[6:8], length * z[8:]]), [6, 7, 8])
+    assert made.snapshot is before
+    # What a file holds is what was taken once.
+    made.put_back(1e10 * z[8:], [8])
+    assert 8 in made.classes
+
+
+def test_what_is_small_or_alone_may_come_at_any_size() -> None:
+    made = Gallery(EuclideanHead())
+    made.enroll(torch.full((1, 2), 1e-12), ["a blank one"])
+    made.enroll(torch.full((1, 2), 20.0), ["as it is"])
+    made.enroll(torch.zeros(3, 2), ["zeros"] * 3)
+    made.enroll(torch.full((2, 2), 7.0), ["as it is", "one more"])
+    assert len(made) == 7
+    directions = Gallery("cosine")
+    directions.enroll(torch.eye(4), np.arange(4))
+    directions.enroll(1e15 * torch.eye(4), np.arange(4))
+    assert directions.best_classes(torch.eye(4)).tolist() == [0, 1, 2, 3]
