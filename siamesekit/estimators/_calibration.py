@@ -31,6 +31,9 @@ HELD_OUT = "held-out classes"
 TRAINING = "training classes"
 
 _PAIRS = 10_000
+"""Pairs of each kind; fewer of embeddings so long that these would take a minute."""
+_FEWEST_PAIRS = 1_000
+_NUMBERS_IN_ALL = 2**28
 _ITEMS = 4_000
 _NUMBERS = 2**22
 """Numbers of embeddings that pairs hold at once: 16 MB."""
@@ -170,34 +173,37 @@ def _scored_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of drawn pairs, and whether each is of one class, both of shape (p,)."""
     codes = codes.cpu()
-    i, j = _draw_pairs(codes, torch.Generator().manual_seed(seed))
+    dim = max(1, vectors.shape[1])
+    n_pairs = min(_PAIRS, max(_FEWEST_PAIRS, _NUMBERS_IN_ALL // dim))
+    i, j = _draw_pairs(codes, n_pairs, torch.Generator().manual_seed(seed))
     # Two embeddings a pair, and about as much for their comparison.
-    rows = max(1, _NUMBERS // vectors.shape[1])
+    rows = max(1, _NUMBERS // dim)
+    # Made beforehand: small results between the large blocks would keep the memory of all of them.
+    scores = np.empty(len(i))
     with torch.inference_mode():
-        blocks = [
-            head.pairs(vectors[a.to(vectors.device)], vectors[b.to(vectors.device)]).cpu()
-            for a, b in zip(torch.split(i, rows), torch.split(j, rows), strict=True)
-        ]
-    scores, same = torch.cat(blocks).double().numpy(), (codes[i] == codes[j]).numpy()
+        for start in range(0, len(i), rows):
+            a, b = (side[start : start + rows].to(vectors.device) for side in (i, j))
+            scores[start : start + rows] = head.pairs(vectors[a], vectors[b]).double().cpu()
+    same = (codes[i] == codes[j]).numpy()
     # Embeddings are finite, but two far ones may be infinitely far from each other.
     finite = np.isfinite(scores)
     return scores[finite], same[finite]
 
 
-def _draw_pairs(codes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _draw_pairs(codes: Tensor, n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return positions of pairs, half of one class where there are any, never of one item."""
     n = len(codes)
     order = torch.argsort(codes, stable=True)
     sizes = torch.bincount(codes)
     starts = torch.cumsum(sizes, 0) - sizes
-    i = torch.randint(n, (_PAIRS,), generator=generator)
+    i = torch.randint(n, (n_pairs,), generator=generator)
     size, start = sizes[codes[i]], starts[codes[i]]
     position = torch.empty_like(order)
     position[order] = torch.arange(n)
     # Step 1 .. size - 1 places on within the class, so that an item never meets itself.
-    step = 1 + (torch.rand(_PAIRS, generator=generator) * (size - 1)).long()
+    step = 1 + (torch.rand(n_pairs, generator=generator) * (size - 1)).long()
     mate = order[start + (position[i] - start + step) % size]
     alone = size < 2
-    j = torch.randint(n, (_PAIRS,), generator=generator)
+    j = torch.randint(n, (n_pairs,), generator=generator)
     differ = codes[i] != codes[j]
     return torch.cat([i[~alone], i[differ]]), torch.cat([mate[~alone], j[differ]])

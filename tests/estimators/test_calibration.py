@@ -215,6 +215,19 @@ def test_the_memory_of_pairs_is_bounded(head: Head, largest_tensor) -> None:
     assert largest_tensor.elements <= 2**22
 
 
+@pytest.mark.parametrize(("dim", "most"), [(3, 20_000), (40_000, 2 * 2**28 // 40_000)])
+def test_long_embeddings_make_fewer_pairs(dim: int, most: int, monkeypatch) -> None:
+    seen = []
+
+    def pairs(self: Head, a: Tensor, b: Tensor) -> Tensor:
+        seen.append(len(a))
+        return torch.zeros(len(a))
+
+    monkeypatch.setattr(CosineHead, "pairs", pairs)
+    calibrate(CosineHead(), torch.zeros(40, 1).expand(40, dim), torch.arange(40) // 4, seed=0)
+    assert 0.9 * most < sum(seen) <= most
+
+
 def test_classes_of_one_item_each_say_nothing_of_same() -> None:
     with pytest.warns(TrainingHealthWarning, match="No class .* has two items"):
         maps = calibrate(CosineHead(), torch.randn(9, 3), torch.arange(9), seed=0)

@@ -73,7 +73,7 @@ def test_what_it_was_trained_on_is_no_test_of_it(classifier: SiameseClassifier) 
 def test_it_is_small_and_its_card_gives_credit_and_figures() -> None:
     assert sum(path.stat().st_size for path in FOLDER.glob("*.safetensors")) <= 3 * MEGABYTE
     card = (FOLDER / "CARD.md").read_text(encoding="utf-8")
-    for needed in ("Omniglot", "Lake", "MIT", "reproduce.py", "%"):
+    for needed in ("Omniglot", "Lake", "MIT", "docs/results.md", "provenance.json", "%"):
         assert needed in card
 
 
