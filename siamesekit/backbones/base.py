@@ -121,11 +121,36 @@ class Backbone(Part, nn.Module, ABC):
         Returns
         -------
         Tensor of float, shape (b, d)
+
+        Raises
+        ------
+        InvalidDataError
+            If `x` is no tensor, or its shape or type is one that the layers cannot take.
+        NotBuiltError
+            If `build` was not called.
         """
         if self.network is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(input_shape) first.")
         # Asked of what it can do: what traces or exports a network hands in a stand-in.
         if not hasattr(x, "is_floating_point"):
             raise InvalidDataError(f"x must be a float tensor; got {shown(x)}.")
-        embeddings: Tensor = self.network(x)
+        try:
+            embeddings: Tensor = self.network(x)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
+            # Asked only now: a check before would be a guard in every traced or exported network,
+            # and layers that average over a map take images of any size.
+            self._explain(x, error)
+            raise
         return embeddings
+
+    def _explain(self, x: Tensor, error: Exception) -> None:
+        """Raise what is wrong with `x`, if it is that its shape or type is another."""
+        weights = next((w for w in self.parameters() if w.is_floating_point()), None)
+        other_type = weights is not None and x.dtype != weights.dtype
+        if other_type or tuple(x.shape[1:]) != self.input_shape:
+            sizes = ", ".join(map(str, self.input_shape or ()))
+            wanted = str(torch.float32 if weights is None else weights.dtype)[6:]
+            raise InvalidDataError(
+                f"x must be a {wanted} tensor of shape (b, {sizes}), as {type(self).__name__} was "
+                f"built for; got {str(x.dtype)[6:]} of shape {tuple(x.shape)}."
+            ) from error

@@ -23,11 +23,13 @@ class InputKind(NamedTuple):
 
     Attributes
     ----------
-    name : {"bool", "bytes", "unit", "numbers"}
+    name : {"bool", "bytes", "unit", "levels", "numbers"}
         - ``"bool"``: images of nothing but 0 and 1, of any type;
         - ``"bytes"``: integers from 0 to 255 (vectors: of type uint8), which the network sees as
           0 to 1;
         - ``"unit"``: floats in [0, 1];
+        - ``"levels"``: whole numbers of any type over 16 or more, as pixels 0 to 255 in floats; the
+          network sees them as they are, and would take the same shares of 1 for black;
         - ``"numbers"``: anything else, and integers in vectors; the network sees them as they are.
     low, high : float
         Least and greatest number in training.
@@ -56,6 +58,8 @@ class InputKind(NamedTuple):
             name = "numbers"
         if name == "numbers" and items.is_floating_point() and low >= 0 and high <= 1:
             name = "unit" if items.ndim == 4 or not _is_whole(items) else name
+        if name == "numbers" and high - low >= _STEPS and _is_whole(items):
+            name = "levels"
         return cls(name, low, high)
 
     @classmethod
@@ -93,13 +97,16 @@ class InputKind(NamedTuple):
             if low < 0 or high > _BYTE or not _is_whole(items):
                 raise self._refusal(name, items, low, high)
             return items.to(torch.uint8)
-        if self.name == "unit" and not items.is_floating_point() and high > 1:
+        most = 1.0 + (_UNIT_MARGIN if items.is_floating_point() else 0)
+        is_levels = self.name == "unit" and high > most and _is_whole(items)
+        is_shares = self.name == "levels" and _are_shares(low, high)
+        if is_levels or (is_shares and not _is_whole(items)):
             raise self._refusal(name, items, low, high)
         # Bytes here are numbers as any others.
         return items.to(torch.float32) if items.dtype == torch.uint8 else items
 
     def _take_images(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
-        if self.name == "numbers":
+        if self.name in ("levels", "numbers"):
             return self._take_on_own_scale(items, low, high, name)
         if items.dtype == torch.bool:
             return items
@@ -120,7 +127,8 @@ class InputKind(NamedTuple):
         span = (self.high - self.low) or max(1.0, abs(self.high))
         is_far = low < self.low - span or high > self.high + span
         is_integer = not items.is_floating_point()
-        if is_far or (is_integer and span < _STEPS and high > low):
+        is_shares = self.name == "levels" and _are_shares(low, high)
+        if is_far or is_shares or (is_integer and span < _STEPS and high > low):
             raise self._refusal(name, items, low, high)
         return items.to(torch.float32) if items.dtype == torch.uint8 else items
 
@@ -134,6 +142,7 @@ class InputKind(NamedTuple):
                 "bytes": "whole numbers from 0 to 255"
                 + ("" if items.ndim == 2 else ", floats in [0, 1]"),
                 "unit": "floats in [0, 1]" + ("" if items.ndim == 2 else " or bytes (0 to 255)"),
+                "levels": f"whole numbers on the scale of {self.low:.4g} to {self.high:.4g}",
                 "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
             }[self.name]
         )
@@ -152,6 +161,10 @@ def _range(items: Tensor) -> tuple[float, float]:
 
 def _only_bits(items: Tensor, low: float, high: float) -> bool:
     return low >= 0 and high <= 1 and _is_whole(items)
+
+
+def _are_shares(low: float, high: float) -> bool:
+    return low >= -1 and high <= 1 and low < high
 
 
 def _is_whole(items: Tensor) -> bool:

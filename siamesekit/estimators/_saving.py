@@ -45,7 +45,7 @@ _NEEDED = ("backbone", "head")
 _LEAST_ALLOWANCE = 2**31
 _TIMES = 8
 _MOST = 2**31
-_INPUT_KINDS = ("bool", "bytes", "unit", "numbers")
+_INPUT_KINDS = ("bool", "bytes", "unit", "levels", "numbers")
 
 
 # -- writing ----------------------------------------------------------------------------------

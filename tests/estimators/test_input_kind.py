@@ -67,7 +67,9 @@ def test_trained_on_floats_in_the_unit_interval_asked_in_bytes() -> None:
 
 def test_trained_on_floats_up_to_255_asked_in_bytes() -> None:
     clf = small().fit(BYTES.astype(float), Y)
-    assert clf.input_kind_.name == "numbers"
+    assert clf.input_kind_.name == "levels"
+    with pytest.raises(InvalidDataError, match="whole numbers on the scale of 0 to 25"):
+        clf.predict(BYTES / 255)
     np.testing.assert_array_equal(clf.transform(BYTES), clf.transform(BYTES.astype(float)))
 
 
@@ -112,6 +114,10 @@ def test_vectors_are_the_numbers_they_are() -> None:
         (("bytes", 0, 255), np.array([[0.5, 0.25]]), "whole numbers from 0 to 255"),
         (("bytes", 0, 255), np.array([[300, 2]]), "whole numbers from 0 to 255"),
         (("unit", 0, 1), np.array([[255, 2]]), r"floats in \[0, 1\]"),
+        (("unit", 0, 1), np.array([[255.0, 2.0]]), r"floats in \[0, 1\]"),
+        (("levels", 0, 255), np.array([[0.5, 0.25]]), "whole numbers on the scale of 0 to 255"),
+        (("levels", 0, 65535), np.full((1, 1, 4, 4), 0.5) * np.eye(4), "scale of 0 to 6.55"),
+        (("levels", 0, 255), np.eye(4)[None, None], "whole numbers on the scale of 0 to 255"),
     ],
     ids=str,
 )  # fmt: skip
