@@ -21,6 +21,12 @@ _LARGEST_ARCHIVE = 2**26
 _LARGEST_FILE = 2**24
 # Several times what any of the data sets holds; links that lead in circles have no other bound.
 _MOST_ENTRIES = 200_000
+# Links that lead to one another make of a few folders more paths than anybody can walk.
+_MOST_FOLDERS = 10_000
+# Those that give no more than they are asked for; bzip2 and LZMA unpack gigabytes to give a byte.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# What an entry in the directory of a zip archive begins with.
+_ENTRY_MARK = b"PK\x01\x02"
 
 
 class Files:
@@ -109,6 +115,9 @@ def open_files(source: Path) -> Iterator[Files]:
         yield _files_of_folder(source)
         return
     content = _archive_bytes(source)
+    # zipfile keeps half a kilobyte of each, before anybody can look at how many there are.
+    if content.count(_ENTRY_MARK) > _MOST_ENTRIES:
+        raise _too_many(source, "files", _MOST_ENTRIES)
     try:
         archive = zipfile.ZipFile(io.BytesIO(content))
     except Exception as error:  # as above
@@ -163,6 +172,8 @@ def _files_of_folder(source: Path) -> Files:
 
 def _files_of_zip(source: Path, archive: zipfile.ZipFile) -> Files:
     def read(entry: str, most: int) -> bytes:
+        if archive.getinfo(entry).compress_type not in _METHODS:
+            raise zipfile.BadZipFile("it must be stored or deflated")
         with archive.open(entry) as stream:
             data = stream.read(most + 1)
         if len(data) > most:
@@ -177,7 +188,7 @@ def _checked_entries(source: Path, entries: Iterable[str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for position, entry in enumerate(entries):
         if position >= _MOST_ENTRIES:
-            raise CorruptDatasetError(f"{source} must hold {_MOST_ENTRIES:,} files at most.")
+            raise _too_many(source, "files", _MOST_ENTRIES)
         if entry.startswith("/") or ".." in PurePosixPath(entry).parts:
             raise CorruptDatasetError(f"{source}: {entry} lies outside of the archive.")
         path = posixpath.normpath(entry)
@@ -191,8 +202,12 @@ def _checked_entries(source: Path, entries: Iterable[str]) -> dict[str, str]:
 def _files_below(folder: Path) -> Iterator[str]:
     """Yield the files below a folder; links to folders are followed, but never in a circle."""
     pending: list[tuple[Path, frozenset[tuple[int, int]]]] = [(folder, frozenset())]
+    n_folders = 0
     while pending:
         parent, above = pending.pop()
+        n_folders += 1
+        if n_folders > _MOST_FOLDERS:
+            raise _too_many(folder, "folders", _MOST_FOLDERS)
         state = os.stat(parent)
         own = (state.st_dev, state.st_ino)
         if own in above:
@@ -205,6 +220,10 @@ def _files_below(folder: Path) -> Iterator[str]:
                     pending.append((Path(entry.path), above | {own}))
                 else:
                     yield Path(entry.path).relative_to(folder).as_posix()
+
+
+def _too_many(source: Path, what: str, most: int) -> CorruptDatasetError:
+    return CorruptDatasetError(f"{source} must hold {most:,} {what} at most.")
 
 
 def _is_clutter(entry: str) -> bool:

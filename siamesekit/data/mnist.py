@@ -1,5 +1,6 @@
 """MNIST: 70,000 handwritten digits, in the idx format."""
 
+import errno
 import gzip
 import hashlib
 import math
@@ -7,7 +8,7 @@ import os
 import struct
 import zlib
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -48,6 +49,8 @@ _PUBLISHED = {
 _SIDE = 28
 # All digits there are, in one file; a header that says more is damaged or made to fill the memory.
 _MOST = 70_000
+# Bytes of a file beside its items: headers, and what gzip adds to what it cannot make smaller.
+_OVERHEAD = 2**16
 
 
 def load_mnist(
@@ -123,6 +126,7 @@ def _read_idx(
     n_header = 8 + 4 * len(item)
     try:
         with open_regular(path) as raw:
+            _check_size(raw, _MOST * math.prod(item) + _OVERHEAD)
             file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             header = file.read(n_header)
             n = _declared(path, header, item)
@@ -139,6 +143,12 @@ def _read_idx(
             "or of another data set, which verify=False takes."
         )
     return np.frombuffer(data, dtype=np.uint8).reshape(n, *item)
+
+
+def _check_size(file: BinaryIO, most: int) -> None:
+    """Raise OSError if a file is larger; the name in gzip's header is as long as it likes."""
+    if os.fstat(file.fileno()).st_size > most:
+        raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes", file.name)
 
 
 def _declared(path: Path, header: bytes, item: tuple[int, ...]) -> int:

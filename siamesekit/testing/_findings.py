@@ -39,9 +39,15 @@ class Findings:
         self.missing: list[str] = []
 
     def expect(self, holds: object, message: str) -> None:
-        """Note `message` where something does not hold."""
-        if not holds:
+        """Note `message`, once, where something does not hold."""
+        if not holds and message not in self.missing:
             self.missing.append(message)
+
+    def expect_tensor(self, value: object, what: str) -> bool:
+        """Return whether `value` is a Tensor; note it where it is none."""
+        holds = isinstance(value, Tensor)
+        self.expect(holds, f"{what} must return a Tensor; got {type(value).__name__}")
+        return holds
 
     @contextmanager
     def attempt(self, what: str) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """What an index must do."""
 
 import tempfile
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,13 @@ __all__ = ["BASE", "check"]
 BASE = Sized
 
 _N, _K = 20, 3
+
+# Score of two unit vectors by each metric, from their cosine.
+_SCORES: dict[object, Callable[[np.ndarray], np.ndarray]] = {
+    "cosine": lambda cosine: cosine,
+    "dot": lambda cosine: cosine,
+    "euclidean": lambda cosine: -np.sqrt(np.maximum(2 - 2 * cosine, 0)),
+}
 
 
 def check(part: Any, found: Findings) -> None:
@@ -76,6 +83,20 @@ def _check_search(part: Any, vectors: np.ndarray, ids: IntArray, found: Findings
     found.expect(keys.dtype == np.int64, f"ids must be of int64; got {keys.dtype}")
     found.expect(np.array_equal(keys[:, 0], ids), "the nearest to a vector must be itself")
     found.expect((np.diff(scores, axis=1) <= 0).all(), "best first: scores must not rise in a row")
+    cosines = (vectors @ vectors.T)[np.arange(len(vectors))[:, None], np.searchsorted(ids, keys)]
+    wanted = _SCORES.get(getattr(part, "metric", None))
+    if wanted is not None:
+        found.expect(
+            np.allclose(scores, wanted(cosines), rtol=1e-3, atol=1e-2),
+            f"scores must be those of its metric, {part.metric!r}",
+        )
+        return
+    # By any metric, of unit vectors those with the greater cosine are the more alike.
+    ranked = scores.ravel()[cosines.argsort(axis=None)]
+    found.expect(
+        (np.diff(ranked) >= -1e-3 * np.ptp(ranked)).all() and np.ptp(ranked) > 0,
+        "a score must say how alike two vectors are: those of nearer ones are not all higher",
+    )
 
 
 def _found(part: Any, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from siamesekit.testing._findings import (
     Findings,
     batch_of,
     check_takes,
+    is_close,
     is_finite,
 )
 
@@ -48,6 +49,8 @@ def check(part: Loss, found: Findings) -> None:
 def _check_charge(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
     leaf = inputs.clone().requires_grad_()
     value = part(leaf, labels)
+    if not found.expect_tensor(value, "forward"):
+        return
     found.expect(
         value.shape == () and value.is_floating_point(),
         f"forward must return a float scalar; got {value.dtype} of shape {tuple(value.shape)}",
@@ -68,16 +71,28 @@ def _check_rows(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> 
     if part.takes != "scores":
         # Embeddings come whole to every rank, whatever rows are its own.
         value = part(inputs, labels, start=0)
-        found.expect(value.isfinite().all(), f"with start=0 the loss must be finite; got {value}")
+        if found.expect_tensor(value, "forward"):
+            finite = value.isfinite().all()
+            found.expect(finite, f"with start=0 the loss must be finite; got {value}")
         return
-    leaf = inputs[EACH : 2 * EACH].clone().requires_grad_()
+    rows = inputs[EACH : 2 * EACH]
+    leaf = rows.clone().requires_grad_()
     value = part(leaf, labels, start=EACH)
+    if not found.expect_tensor(value, "forward"):
+        return
     found.expect(
         value.shape == () and value.isfinite(),
         f"of rows of scores, (r, b) with start, the loss must be a finite scalar; got {value}",
     )
     value.backward()
     found.expect(is_finite(leaf.grad), "the gradient must reach rows of scores and be finite")
+    # The same items in another order of the batch, in which these rows come first.
+    first = part(rows.roll(-EACH, dims=1), labels.roll(-EACH), start=0)
+    found.expect(
+        is_close(value.detach(), first.detach()),
+        "row i of scores must be item start + i of the batch: rows from the middle cost "
+        f"{value.item():g}, and {first.item():g} where the batch begins with them",
+    )
 
 
 def _check_not_a_number(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
@@ -87,7 +102,7 @@ def _check_not_a_number(part: Loss, inputs: Tensor, labels: Tensor, found: Findi
         spoilt[:, 1] = torch.nan
     value = found.attempt_in_time(
         "charging a batch with an item that is not a number",
-        lambda: part(spoilt.requires_grad_(), labels).detach(),
+        lambda: torch.as_tensor(part(spoilt.requires_grad_(), labels)).detach(),
     )
     found.expect(
         value is None or value.isnan().all(),
@@ -103,6 +118,8 @@ def _check_empty_choice(
         value = part(leaf, labels, tuples)
     except ValueError:
         return  # A loss may refuse pairs, triplets or any miner, and then there is no choice.
+    if not found.expect_tensor(value, "forward"):
+        return
     found.expect(
         value.shape == () and value.requires_grad and float(value.detach()) == 0,
         f"{what} must give a 0 that can be differentiated; got {value}",

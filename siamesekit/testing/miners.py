@@ -45,6 +45,10 @@ def _check_tuples(chosen: Tuples, labels: Tensor, what: str, found: Findings) ->
     if not isinstance(chosen, Pairs | Triplets):
         found.expect(False, f"a miner must return Pairs or Triplets; got {type(chosen).__name__}")
         return
+    if not all(isinstance(index, Tensor) for index in chosen):
+        got = ", ".join(type(index).__name__ for index in chosen)
+        found.expect(False, f"from {what}: positions must be Tensors; got {got}")
+        return
     sizes = {tuple(index.shape) for index in chosen}
     if len(sizes) > 1 or len(sizes.pop()) != 1:
         found.expect(False, f"from {what}: index tensors must be vectors of one length")

@@ -29,12 +29,14 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
     - heads: ``pairs`` is the diagonal of ``forward``, order does not matter, a score depends on
       its two items alone, gradients are finite, `gives` says what a score is, and where that is a
       distance nothing is more like an item than itself;
-    - losses: a finite scalar with a finite gradient, of a batch and of some of its rows; a
-      differentiable 0 for an empty choice; not-a-number, soon, from what is not a number;
+    - losses: a finite scalar with a finite gradient, of a batch and of some of its rows, whose
+      place is `start`; a differentiable 0 for an empty choice; not-a-number, soon, from what is
+      not a number;
     - miners: int64 positions in the batch whose labels make valid pairs or triplets, also where
       a batch holds one class; an end where scores are not numbers;
     - samplers: batches of valid positions that depend on seed and epoch alone;
-    - indexes: what is added is found, what is removed is not, and a saved index is the same;
+    - indexes: what is added is found, by its score, what is removed is not, and a saved index is
+      the same;
     - augmentations: a batch of the same shape and type that depends on the generator alone;
     - readers: an item from a file, the same twice, and an error where there is no file.
 
@@ -67,7 +69,8 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
         if not found.missing:
             if isinstance(part, Part):
                 check_parameters(part, found)
-            contract.check(part, found)
+            with found.attempt("being checked"):
+                contract.check(part, found)
     if found.missing:
         listed = "".join(f"\n- {message}" for message in found.missing)
         shown = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)

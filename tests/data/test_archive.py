@@ -113,6 +113,30 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             pass
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_without_bound_is_not_unpacked(tmp_path: Path, method: int) -> None:
+    path = tmp_path / "source.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("A/one.txt", bytes(2 * 10**7))
+    said = "one.txt cannot be read: it must be stored or deflated"
+    with open_files(path) as files, pytest.raises(CorruptDatasetError, match=re.escape(said)):
+        files.read("one.txt", 100)
+
+
+def test_links_that_lead_to_one_another_are_not_walked_in_all_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_archive, "_MOST_FOLDERS", 100)
+    folders = [tmp_path / "source" / name for name in "ABCDEF"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        for other in folders:
+            (folder / f"to{other.name}").symlink_to(other)
+    said = "source must hold 100 folders at most"
+    with pytest.raises(CorruptDatasetError, match=said), open_files(tmp_path / "source"):
+        pass
+
+
 def test_what_is_neither_file_nor_folder_is_refused_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -120,6 +120,17 @@ def test_no_more_is_read_than_the_header_says(
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_a_file_larger_than_all_digits_is_not_read(root: Path, suffix: str) -> None:
+    (root / f"{IMAGES}.gz").unlink()
+    # Of a gzip file it is a name that does not end, read a character at a time.
+    with open(root / f"{IMAGES}{suffix}", "wb") as file:
+        file.write(b"\x1f\x8b\x08\x08" + b"a" * 1000)
+        file.truncate(10**8)
+    with pytest.raises(CorruptDatasetError, match=f"{IMAGES}.*cannot be read.*more than"):
+        load_mnist(root)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_what_is_no_file_is_refused_at_once(root: Path, suffix: str) -> None:
     (root / f"{IMAGES}.gz").unlink()
     path = root / f"{IMAGES}{suffix}"

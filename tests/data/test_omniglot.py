@@ -27,6 +27,10 @@ def image(kind: str) -> bytes:
         "16 bit": lambda: Image.fromarray((grey > 128).astype(np.uint16) * 65535),
         "alpha": lambda: Image.fromarray(np.stack([grey // 128 * 255] * 4, 2)),
     }.get(kind, lambda: Image.fromarray(grey))()
+    if kind == "two sizes":  # of which Pillow goes by the second
+        data, other = png(np.ones((105, 105), bool)), png(np.ones((50, 50), bool))
+        header = slice(8, 8 + 25)
+        return data[: header.stop] + other[header] + data[header.stop :]
     file = io.BytesIO()
     picture.save(file, kind if kind in ("JPEG", "GIF", "BMP", "EPS") else "PNG")
     return file.getvalue()
@@ -268,7 +272,9 @@ class TestDamage:
             load_omniglot(tmp_path)
         assert not cache_dir.exists()
 
-    @pytest.mark.parametrize("kind", ["JPEG", "GIF", "BMP", "16 bit", "alpha", "grey", "EPS"])
+    @pytest.mark.parametrize(
+        "kind", ["JPEG", "GIF", "BMP", "16 bit", "alpha", "grey", "EPS", "two sizes"]
+    )
     def test_what_is_no_png_in_black_and_white_is_named(
         self, tmp_path: Path, small: dict[str, bytes], kind: str
     ) -> None:

@@ -106,6 +106,34 @@ class Spoilt(BatchHard):
         return super().__call__(inputs, labels)
 
 
+class Plain(Loss):
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Any = None, start: int = 0) -> Any:
+        return float(inputs.mean())
+
+
+class FromTheFirst(Loss):
+    """Takes its rows for the first of the batch."""
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Any = None, start: int = 0) -> Tensor:
+        return inputs[labels[: len(inputs), None] != labels].exp().mean()
+
+
+def test_a_loss_is_a_tensor_and_knows_where_its_rows_stand() -> None:
+    found = missing("losses", Plain)
+    assert found.count("forward must return a Tensor; got float") == 1
+    assert "AttributeError" not in found
+    assert "row i of scores must be item start + i of the batch" in missing("losses", FromTheFirst)
+
+
+class Lists(BatchHard):
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Any:
+        return Triplets([0], [1], [4])  # type: ignore[arg-type]
+
+
+def test_positions_are_tensors() -> None:
+    assert "positions must be Tensors; got list, list, list" in missing("miners", Lists)
+
+
 def test_a_miner_chooses_rightly_where_scores_are_no_numbers() -> None:
     assert "from a batch with an item that is not a number: no item may be paired" in missing(
         "miners", Spoilt
@@ -152,6 +180,24 @@ class Shrinking:
 class Nothing:
     def __call__(self, batch: Tensor, generator: torch.Generator) -> None:
         pass
+
+
+class Ranks(ExactIndex):
+    """Gives the rank for the score."""
+
+    def search(self, vectors: Any, k: int) -> Neighbours:
+        ids, scores = super().search(vectors, k)
+        return Neighbours(ids, np.zeros_like(scores) - np.arange(scores.shape[1]))
+
+
+class Uncounted(ExactIndex):
+    def __len__(self) -> int:
+        raise KeyError("n")
+
+
+def test_scores_of_an_index_are_those_of_its_metric() -> None:
+    assert "scores must be those of its metric, 'cosine'" in missing("indexes", Ranks)
+    assert "being checked raises KeyError: 'n'" in missing("indexes", Uncounted)
 
 
 def test_an_augmentations_author_is_told_everything_at_once() -> None:
