@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from siamesekit.errors import InvalidDataError
+from siamesekit.heads import Head
+from siamesekit.heads._comparable import comparable
 from siamesekit.training import TrainingHealthWarning
 
 __all__ = ["check_finite", "keep_finite"]
@@ -37,13 +39,17 @@ def check_finite(vectors: Tensor, name: str) -> Tensor:
     return vectors
 
 
-def keep_finite(vectors: Tensor, *beside: np.ndarray) -> tuple[Tensor, list[np.ndarray]]:
-    """Return the embeddings of training items without those that are not finite.
+def keep_finite(
+    head: Head, vectors: Tensor, *beside: np.ndarray
+) -> tuple[Tensor, list[np.ndarray]]:
+    """Return the embeddings of training items without those that are not finite, or too large.
 
     What was learned from the others is not to be lost by one that no network can take.
 
     Parameters
     ----------
+    head : Head
+        Must be able to compare them.
     vectors : Tensor of float, shape (n, d)
     *beside : ndarray, shape (n,)
         What is said of each item: its label first.
@@ -63,7 +69,7 @@ def keep_finite(vectors: Tensor, *beside: np.ndarray) -> tuple[Tensor, list[np.n
     InvalidDataError
         If fewer than two classes are left.
     """
-    good = _is_finite(vectors)
+    good: np.ndarray = comparable(head, vectors).cpu().numpy()
     if good.all():
         return vectors, list(beside)
     bad, labels = np.flatnonzero(~good), beside[0]
@@ -71,13 +77,14 @@ def keep_finite(vectors: Tensor, *beside: np.ndarray) -> tuple[Tensor, list[np.n
     if len(left) < 2:
         raise InvalidDataError(
             f"X must hold items whose embeddings are finite; {_positions(bad)} of X is mapped to "
-            f"NaN or infinity by the trained backbone, which leaves {len(left)} class(es)."
+            f"NaN, to infinity or too far away to be compared by the trained backbone, which "
+            f"leaves {len(left)} class(es)."
         )
     lost = ", ".join(map(str, np.setdiff1d(labels, left).tolist()[:5]))
     also = f", and with them all of class {lost}" if lost else ""
     warnings.warn(
-        f"The embedding of {_positions(bad)} of X is not finite; such items are left out of what "
-        f"is enrolled and calibrated on{also}.",
+        f"The embedding of {_positions(bad)} of X is not finite, or too large; such items are left "
+        f"out of what is enrolled and calibrated on{also}.",
         TrainingHealthWarning,
         stacklevel=4,
     )

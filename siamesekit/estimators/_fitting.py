@@ -21,6 +21,7 @@ from siamesekit.estimators._parts import (
     make_sampler,
 )
 from siamesekit.evaluation import one_shot_validation
+from siamesekit.heads._comparable import comparable
 from siamesekit.samplers import BalancedSampler, EpisodeSampler, Sampler
 from siamesekit.training import (
     Checkpoint,
@@ -149,7 +150,7 @@ class Fitting:
         Raises
         ------
         TrainingDivergedError
-            If none of them is finite.
+            If fewer than half of them are finite and can be compared.
 
         Warns
         -----
@@ -159,7 +160,8 @@ class Fitting:
         some = np.random.default_rng(self.seed).permutation(len(self.items))[:_LOOKED_AT]
         items = self.items[torch.from_numpy(some).to(self.items.device)]
         embeddings = embed_items(self.line.backbone, items, self.device, self.line.precision)
-        check_outcome(embeddings, history, type(self.line.backbone).__name__)
+        known = embeddings[comparable(self.line.head, embeddings)]
+        check_outcome(known, len(embeddings), history, type(self.line.backbone).__name__)
 
     def _finish(self) -> None:
         """Let the backbone fit to the trained classes what is not trained."""

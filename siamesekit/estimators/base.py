@@ -228,7 +228,7 @@ class SiameseEstimator(
             np.arange(len(codes)) if keeps else some[few_classes(encode(codes[some])[1], fit.seed)]
         )
         vectors, (labels, codes, own) = keep_finite(
-            self._embed(items[own]), labels[own], codes[own], own
+            self.head_, self._embed(items[own]), labels[own], codes[own], own
         )
         self.embedding_size_ = int(vectors.shape[1])
         pairs = torch.from_numpy(np.flatnonzero(np.isin(own, some)))

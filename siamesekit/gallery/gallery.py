@@ -20,12 +20,11 @@ from siamesekit.gallery._best import Best, check_scores, digest
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
+from siamesekit.heads._comparable import comparable
 from siamesekit.heads.aggregate import prepared
 
 __all__ = ["Gallery"]
 
-# Numbers up to here cannot overflow float32 in any comparison of two embeddings.
-_ENORMOUS = 1e9
 # So many times as large as half of the others no embedding may be, of whom so many are looked at.
 _ENORMOUSLY, _SAMPLE = 1e6, 64
 # Names among which near matches are looked for: it takes a millisecond for a hundred.
@@ -353,12 +352,7 @@ class Gallery:
             return peak
         if len(self._snapshot) == 0:
             self.head.pairs(vectors[:1], vectors[:1])  # says so if it was built for others
-        if peak <= _ENORMOUS:
-            return peak
-        # Nothing of that length lies farther away than the opposite.
-        with torch.inference_mode():
-            scores = self.head.pairs(vectors, -vectors)
-        bad = (~scores.isfinite()).nonzero().flatten().tolist()
+        bad = (~comparable(self.head, vectors)).nonzero().flatten().tolist()
         if bad:
             raise InvalidDataError(
                 f"X must hold items whose embedding can be compared in float32; {_at(bad)} too "

@@ -163,13 +163,15 @@ class HealthMonitor:
             warnings.warn(message, TrainingHealthWarning, stacklevel=3)
 
 
-def check_outcome(embeddings: Tensor, history: History, backbone: str) -> None:
+def check_outcome(known: Tensor, n_items: int, history: History, backbone: str) -> None:
     """Say so where what training made is of no use.
 
     Parameters
     ----------
-    embeddings : Tensor of float32, shape (n, d)
-        Of training items, in ``eval()`` mode.
+    known : Tensor of float32, shape (k, d)
+        Embeddings of training items in ``eval()`` mode, those that can be compared.
+    n_items : int
+        Items that were embedded.
     history : History
     backbone : str
         Its name.
@@ -177,21 +179,20 @@ def check_outcome(embeddings: Tensor, history: History, backbone: str) -> None:
     Raises
     ------
     TrainingDivergedError
-        If no embedding can be compared: it is not finite, or its square is not.
+        If fewer than half of the items are known.
 
     Warns
     -----
     TrainingHealthWarning
         If the embeddings lie much closer together than in the last epoch of training.
     """
-    finite = embeddings.square().sum(1).isfinite()
-    if not bool(finite.any()):
+    if len(known) < n_items / 2:
         raise TrainingDivergedError(
-            f"training diverged by the end of epoch {history.epochs}: the embeddings that backbone "
-            f"{backbone} gives of the training items in eval() mode are not finite, or above 1e19. "
-            f"{TRY_FINITE}"
+            f"training diverged by the end of epoch {history.epochs}: of {n_items} training items "
+            f"backbone {backbone} maps {n_items - len(known)} to NaN, to infinity or too far away "
+            f"to be compared, in eval() mode. {TRY_FINITE}"
         )
-    spread = float(_spread(embeddings[finite]))
+    spread = float(_spread(known))
     trained = next((s for s in reversed(history.get("spread", [])) if math.isfinite(s)), 0.0)
     if spread < _SHRUNK * trained:
         warnings.warn(

@@ -98,3 +98,17 @@ def test_training_that_ends_too_far_away_has_diverged() -> None:
     clf = SiameseClassifier(net, head="cosine", max_epochs=1, learning_rate=1e-9, random_state=0)
     with pytest.raises(TrainingDivergedError, match=r"epoch 1: .*learning rate"):
         clf.fit(X, Y)
+
+
+def test_an_item_too_far_away_to_compare_is_left_out_with_a_warning() -> None:
+    """Its embedding and its square are finite; its squared distance to the opposite is not."""
+    net = Long()
+    with torch.no_grad():
+        net.linear.weight.copy_(torch.eye(6, 4))
+    items, labels = np.concatenate([X, BLANK + 6e18]), np.append(Y, 0)
+    clf = SiameseClassifier(net, head="sqeuclidean", max_epochs=0, random_state=0)
+    with pytest.warns(TrainingHealthWarning, match="position 60 of X is not finite, or too large"):
+        clf.fit(items, labels)
+    assert len(clf.gallery_) == 60
+    with pytest.raises(TrainingDivergedError, match="maps 60 to NaN"):
+        clf.fit(np.concatenate([items[60:]] * 60 + [X[:50]]) * 2, np.arange(110) % 4)
