@@ -162,7 +162,9 @@ def _from_list(values: list[object], name: str) -> np.ndarray:
     labels = np.empty(len(values), dtype=object)
     labels[:] = values
     if values and all(isinstance(value, str) for value in values):
-        return np.array(values)
+        fixed = np.array(values)
+        # NumPy's own strings lose what a zero character ends.
+        return fixed if fixed.tolist() == values else labels
     return labels
 
 

@@ -70,6 +70,7 @@ def test_gallery(tmp_path: Path, peer: str) -> None:
     rows = run("gallery.py", tmp_path, "--peer", peer, "--repeats", "1", *sizes)
     assert {row["size"] for row in rows} == {4, 10, 20, 50}
     asked = [row for row in rows if str(row["name"]).startswith("which class")]
-    assert len(asked) == 6
+    assert len(asked) == 10
+    assert sum("euclidean" in str(row["name"]) for row in asked) == 4
     assert all((row["ratio"] is not None) == (peer == "product") for row in asked)
     assert all(row["peer"] is None for row in rows if row not in asked)

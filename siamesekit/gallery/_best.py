@@ -56,7 +56,14 @@ class Best:
         self.tied = np.zeros(n_queries, dtype=np.int64)
         self.hit = np.zeros(n_queries, dtype=bool)
 
-    def add(self, rows: slice, own: IntArray, codes: IntArray, scores: np.ndarray) -> None:
+    def add(
+        self,
+        rows: slice,
+        own: IntArray,
+        codes: IntArray,
+        scores: np.ndarray,
+        distinct: bool = True,
+    ) -> None:
         """Take in pairs of some queries and some classes; a class is never in two calls.
 
         Parameters
@@ -68,6 +75,8 @@ class Best:
         codes : ndarray of int64, shape (p,)
         scores : ndarray of float, shape (p,)
             Among them the best of each query.
+        distinct : bool
+            Whether no pair is there twice.
 
         Raises
         ------
@@ -80,7 +89,9 @@ class Best:
         check_scores(tops, rows.start, lowest=True)
         better, equal = tops > known, (tops == known) & (self.tied[rows] > 0)
         stays = (better | (tops == known))[own] & (scores == tops[own])
-        own, candidates = _distinct(own[stays] + rows.start, codes[stays])
+        own, candidates = own[stays] + rows.start, codes[stays]
+        if not distinct:
+            own, candidates = _distinct(own, candidates)
         fresh = np.flatnonzero(better) + rows.start
         self._scores[fresh], self.tied[fresh], self.hit[fresh] = tops[better], 0, False
         np.add.at(self.tied, own, 1)
@@ -101,12 +112,17 @@ class Best:
         several = self.tied[rows] > 1
         self.codes[rows[~several]] = codes[~several]
         rows, codes = rows[several], codes[several]
-        if len(rows):
-            items, place = np.unique(rows, return_inverse=True)
-            draws = _mixed(self._digest_of_query(items)[place], self._digests_of_classes(codes))
-            order = np.lexsort((draws, rows))
-            first = order[np.flatnonzero(np.diff(rows[order], prepend=-1))]
-            self.codes[rows[first]] = codes[first]
+        if not len(rows):
+            return
+        numbers, lowest = np.zeros((2, len(self.codes)), dtype=np.uint64)
+        tied = np.zeros(len(self.codes), dtype=bool)
+        tied[rows] = True
+        items = np.flatnonzero(tied)
+        numbers[items], lowest[items] = self._digest_of_query(items), np.iinfo(np.uint64).max
+        draws = _mixed(numbers[rows], self._digests_of_classes(codes))
+        np.minimum.at(lowest, rows, draws)
+        drawn = draws == lowest[rows]
+        self.codes[rows[drawn]] = codes[drawn]
 
 
 def digest(items: Tensor) -> np.ndarray:

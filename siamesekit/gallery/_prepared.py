@@ -52,7 +52,7 @@ class Found(NamedTuple):
     own : ndarray of int64, shape (p,)
         Query of each pair, counted from the first of `rows`. Each has one pair at least.
     groups : ndarray of int64, shape (p,)
-        A group may be there more than once.
+        Where it has several supports, a group may be there more than once.
     scores : ndarray of float, shape (p,)
     """
 
@@ -122,6 +122,11 @@ class Prepared:
     def serves(self, head: Head, aggregate: Aggregate) -> bool:
         """Return whether it was made for this head, as it is, and this aggregate."""
         return self.head is head and self.aggregate == aggregate and self.stamp == _stamp(head)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether each group has one support."""
+        return len(self.supports) == len(self)
 
     @cached_property
     def living(self) -> IntArray:
@@ -204,7 +209,7 @@ class Prepared:
     def best(self, queries: Tensor) -> Iterator[Found]:
         """Yield the best groups of each query, tile by tile; see `tiles`."""
         # A mean over examples needs all scores.
-        if self.known is None or not (self.aggregate == "max" or len(self.supports) == len(self)):
+        if self.known is None or not (self.aggregate == "max" or self.is_single):
             for tile in self.tiles(queries):
                 own, columns, scores = (x.cpu().numpy() for x in best_of_all(tile.scores))
                 yield Found(tile.rows, own, tile.groups[columns], scores)
@@ -218,7 +223,9 @@ class Prepared:
                 block, self.supports[start:stop], self.known[start:stop], gone
             )
             own, columns, scores = (x.cpu().numpy() for x in pairs)
-            yield Found(rows, own, self.group_of_support[start + columns], scores)
+            places = columns + start
+            groups = places if self.is_single else self.group_of_support[places]
+            yield Found(rows, own, groups, scores)
 
     def _blocks(self, queries: Tensor) -> Iterator[tuple[Tensor, slice, slice]]:
         """Yield some queries, their positions, and some groups."""
@@ -252,7 +259,7 @@ class Prepared:
 
     def _gone_supports(self, start: int, stop: int) -> Tensor:
         """Return which supports of a range belong to groups that are gone, from its start on."""
-        if len(self.supports) == len(self):
+        if self.is_single:
             first, last = np.searchsorted(self.gone, [start, stop])
             return torch.from_numpy(self.gone[first:last] - start)
         own = np.isin(self.group_of_support[start:stop], self.gone)

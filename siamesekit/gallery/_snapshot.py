@@ -254,8 +254,11 @@ def _holds(dtype: np.dtype, values: np.ndarray) -> bool:
     """Return whether an array of this type holds each value as it is."""
     if values.dtype == dtype:
         return True
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(values.astype(dtype).tolist() == values.tolist())
+    try:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return bool(values.astype(dtype).tolist() == values.tolist())
+    except OverflowError:  # an integer beyond 64 bits
+        return False
 
 
 def _digests(names: np.ndarray) -> np.ndarray:

@@ -450,7 +450,8 @@ class Gallery:
         )
         with torch.autocast(queries.device.type, enabled=False):
             for found in ready.best(queries):
-                best.add(found.rows, found.own, ready.codes[found.groups], found.scores)
+                codes_found = ready.codes[found.groups]
+                best.add(found.rows, found.own, codes_found, found.scores, ready.is_single)
         best.check()
         return best
 

@@ -53,7 +53,8 @@ def best_of_all(scores: Tensor) -> BestPairs:
 
 def best_of_near(
     near: Tensor,
-    slack: tuple[Tensor, Tensor],
+    slack: Tensor,
+    of_columns: Callable[[Tensor], Tensor],
     of_pairs: Callable[[Tensor, Tensor], Tensor],
     of_rows: Callable[[Tensor], Tensor],
     dim: int,
@@ -64,9 +65,10 @@ def best_of_near(
     ----------
     near : Tensor of float, shape (m, n)
         Numbers in the order of the scores, but for what they may be wrong by; on a processor.
-    slack : tuple of Tensor of float, shapes (m,) and (n,)
-        By how much a number may be wrong, at most: so much for its row and so much for its
-        column. That of the column was added to `near`. Not finite: not known.
+    slack : Tensor of float, shape (m,)
+        By how much a number of a row may be wrong, at most. Not finite: not known.
+    of_columns : callable
+        From columns to the same of theirs, which was added to `near`.
     of_pairs : callable
         From rows and columns of pairs to their scores.
     of_rows : callable
@@ -78,7 +80,8 @@ def best_of_near(
     parts = _Chunks(near)
     with np.errstate(invalid="ignore"):
         # What the highest number stands for at least: it need not be the best, but a bound it is.
-        least = parts.tops - 2 * (slack[0].numpy() + slack[1].numpy()[parts.first_best()])
+        error = slack + of_columns(torch.from_numpy(parts.first_best()))
+        least = parts.tops - 2 * error.numpy()
     most = max(_CLOSELY, n // _SHARE)
     crowded = (parts.count(least) > most) | ~np.isfinite(least)
     if crowded.any():

@@ -33,7 +33,7 @@ class SumsDifferences(CheckedHead):
 
     @abstractmethod
     def known(self, b: Tensor, weight: Tensor) -> Tensor:
-        """Return what `near` needs to know of b, (n, e); the last column is its `slack`."""
+        """Return what `near` needs to know of b, (n, 1): its `slack`, and more."""
 
     @abstractmethod
     def near(self, a: Tensor, b: Tensor, known: Tensor, weight: Tensor) -> Tensor:
@@ -63,7 +63,8 @@ class SumsDifferences(CheckedHead):
         weight, bias = self.weights(a)
         return best_of_near(
             without(self.near(a, b, known, weight), gone),
-            (self.slack(a, weight, bias), known[:, -1]),
+            self.slack(a, weight, bias),
+            lambda j: self.slack(b[j], weight),
             lambda i, j: self.aligned(a[i], b[j]),
             lambda i: without(self.compare(a[i], b), gone),
             a.shape[1],
@@ -78,9 +79,8 @@ class SumsSquares(SumsDifferences):
         return 2 * (z.square() @ weight.abs())
 
     def known(self, b: Tensor, weight: Tensor) -> Tensor:
-        """Return ``sum_k weight_k b_jk²`` with the slack, and the slack alone, (n, 2)."""
-        slack = self.slack(b, weight)
-        return torch.stack([b.square() @ weight + slack, slack], 1)
+        """Return ``sum_k weight_k b_jk²`` with the slack, (n, 1)."""
+        return (b.square() @ weight).add_(self.slack(b, weight))[:, None]
 
     def near(self, a: Tensor, b: Tensor, known: Tensor, weight: Tensor) -> Tensor:
         return torch.addmm(known[:, 0], a * (-2 * weight), b.T)

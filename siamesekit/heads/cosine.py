@@ -54,7 +54,8 @@ class CosineHead(CheckedHead):
         error = (a.shape[1] + 16) * torch.finfo(a.dtype).eps
         return best_of_near(
             without(a @ b.T, gone),
-            (a.new_full((len(a),), error), a.new_zeros(len(b))),
+            a.new_full((len(a),), error),
+            lambda j: a.new_zeros(len(j)),
             lambda i, j: self._compared_pairs(a[i], b[j]),
             lambda i: without(self.compare(a[i], b), gone),
             a.shape[1],

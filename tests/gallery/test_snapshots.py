@@ -180,3 +180,20 @@ def test_what_is_made_in_inference_mode_can_be_added_to_outside_of_it() -> None:
     with torch.inference_mode():
         gallery.enroll(torch.eye(3), ["a", "b", "c"])
     assert gallery.best_classes(torch.eye(3)).tolist() == ["a", "b", "c"]
+
+
+def test_labels_of_any_length_stay_what_they_were() -> None:
+    z = torch.eye(8)
+    numbers, strings = Gallery("cosine"), Gallery("cosine")
+    given: list[object] = [3, 300, -5, 2**40, 2**63 + 5, 2**70, np.uint8(9), 1]
+    for k, label in enumerate(given):
+        numbers.enroll(z[k : k + 1], [label])
+        if k % 2:
+            numbers.forget([given[k - 1]])
+    assert numbers.best_classes(z[1::2]).tolist() == given[1::2]
+    words = ["a", "abcdefgh", "a\0", "", "ab", "Ünï", "x" * 70, "b"]
+    for k, label in enumerate(words):
+        strings.enroll(z[k : k + 1], [label])
+    assert strings.best_classes(z).tolist() == words
+    strings.forget(words[:4])
+    assert strings.best_classes(z[4:]).tolist() == words[4:]
