@@ -284,6 +284,7 @@ class Run:
             _check_like(state["best_weights"], self.line, "best weights")
         if self.average is not None:
             _check_like(state["average"], self.average, "average")
+        _check_progress(state, len(self.sampler))
         check_moments(self.optimizer, state["optimizer"])
         self._load_optimizer(state)
         load_state(self.line, state["line"])
@@ -342,6 +343,24 @@ def _check_like(state: dict[str, Any], module: nn.Module, what: str) -> None:
         same = isinstance(other, Tensor) and other.dtype == value.dtype
         if not same or (name in weights and other.shape != value.shape):
             raise ValueError(f"its {what} has another {name}")
+
+
+def _check_progress(state: dict[str, Any], steps_per_epoch: int) -> None:
+    """Raise `ValueError` unless a state says what so many epochs can have left."""
+    history = state["history"]
+    columns = list(history.values())
+    if not columns or not all(
+        isinstance(column, list) and all(isinstance(number, int | float) for number in column)
+        for column in columns
+    ):
+        raise ValueError("its history is none")
+    epochs = len(columns[0])
+    if any(len(column) != epochs for column in columns):
+        raise ValueError("its history has columns of different lengths")
+    bounds = {"steps": epochs * steps_per_epoch, "best_epoch": epochs, "better_epoch": epochs}
+    for name, most in bounds.items():
+        if type(state[name]) is not int or not 0 <= state[name] <= most:
+            raise ValueError(f"its {name} cannot be {state[name]!r}")
 
 
 def _margin_of(line: TrainingLine) -> float | None:

@@ -277,10 +277,14 @@ def test_moments_of_other_sizes_never_reach_a_fused_optimiser(
             state["line"].pop(next(iter(state["line"])))
         elif kind == 7:
             state["optimizer"] = 5
+        elif kind == 8:
+            state["history"]["loss"] = "x"
+        elif kind == 9:
+            del state["history"]["loss"][0]
         else:
-            state["steps"] = "many"
+            state["steps"] = ["many", 10**18, -1, None][kind - 10]
 
-    for kind in range(9):
+    for kind in range(14):
         tree = unpack(good)
         spoil(tree["state"], kind)
         file.path.write_bytes(pack(tree, "test"))
