@@ -58,19 +58,19 @@ def test_every_listed_loss_learns(name: str, digits: tuple[Tensor, Tensor]) -> N
         loss = registry.create("losses", name).build(16, 10)
         optimizer = torch.optim.Adam([*net.parameters(), *loss.parameters()], lr=3e-3)
 
-        def measure() -> tuple[float, float]:
-            with torch.no_grad():
-                z = net(X[held_out])
-                return float(loss(z, y[held_out])), neighbour_margin(z, y[held_out])
+    def measure() -> tuple[float, float]:
+        with torch.no_grad():
+            z = net(X[held_out])
+            return float(loss(z, y[held_out])), neighbour_margin(z, y[held_out])
 
-        loss_before, margin_before = measure()
-        for step in range(60):
-            index = batch(step)
-            value = loss(net(X[index]), y[index])
-            optimizer.zero_grad()
-            value.backward()
-            optimizer.step()
-        loss_after, margin_after = measure()
+    loss_before, margin_before = measure()
+    for step in range(60):
+        index = batch(step)
+        value = loss(net(X[index]), y[index])
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+    loss_after, margin_after = measure()
     assert loss_after < loss_before
     assert name in REGULARISERS or margin_after > margin_before + 0.1
 
