@@ -1,5 +1,6 @@
 """Checks at the door: each names the argument, what was given and what is allowed."""
 
+import inspect
 import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -92,7 +93,10 @@ def check_integers(name: str, values: object, *, low: int) -> tuple[int, ...]:
         If `values` is no sequence, is empty, or one of them is no integer or too low.
     """
     several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
-    listed = list(values) if several else []  # type: ignore[call-overload]
+    try:
+        listed = list(values) if several else []  # type: ignore[call-overload]
+    except TypeError:  # an array of no dimension
+        listed = []
     if not listed:
         raise InvalidParameterError(
             f"{name} must be a sequence of integers of at least {low}; got {shown(values)}."
@@ -157,9 +161,26 @@ def check_flag(name: str, value: object) -> bool:
 
 
 def check_callable(name: str, value: object, does: str) -> None:
-    """Raise `InvalidParameterError` unless `value` can be called; `does` says with what."""
-    if not callable(value):
+    """Raise `InvalidParameterError` unless `value` can be called; `does` says with what.
+
+    `does` begins with what it is called with, ``"(line, history) …"``; a value whose signature is
+    known and takes another number of arguments is refused too.
+    """
+    if not callable(value) or not _takes(value, does):
         raise InvalidParameterError(f"{name} must be a callable {does}; got {shown(value)}.")
+
+
+def _takes(value: Callable[..., object], does: str) -> bool:
+    arguments = does.partition("(")[2].partition(")")[0].split(",")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # what is written in C may not say
+        return True
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
 
 
 def check_path(name: str, value: object) -> Path:

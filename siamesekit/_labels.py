@@ -8,6 +8,7 @@ are compared exactly: ids of 60 bits stay apart, also beside other integer types
 from collections.abc import Iterable
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from siamesekit._checks import shown
@@ -130,6 +131,7 @@ def _as_array(values: ArrayLike, name: str) -> np.ndarray:
     if isinstance(values, Tensor):
         if values.is_floating_point():
             values = values.detach().double()
+        values = values.to_dense() if values.layout != torch.strided else values
         return values.detach().cpu().numpy()
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):

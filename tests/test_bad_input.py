@@ -800,6 +800,56 @@ rows("resolve_device", PARAMETER, *((v, "device") for v in ("tpu9", None, [1, 2]
 )
 
 
+# -- what the sweep over every public callable found ---------------------------------------------
+
+CPU = torch.device("cpu")
+rows("wrong signature", PARAMETER, (lambda: 0, "scorer must be a callable"))(
+    lambda w, scorer: evaluation.episode_accuracy(w.emb, w.ids, way=3, scorer=scorer)
+)
+rows("wrong signature", PARAMETER, ([lambda: 0], r"callbacks\[0\] must be a callable"))(
+    lambda w, callbacks: w.new(callbacks=callbacks).fit(w.X, w.y)
+)
+rows("name", PARAMETER, (np.zeros(3), "name must be text or None"))(
+    lambda w, name: evaluation.episode_accuracy(
+        w.emb, w.ids, way=3, scorer=evaluation.cosine_similarity, name=name
+    )
+)
+rows("start", PARAMETER, (None, "start must be an integer"))(
+    lambda w, start: TripletLoss()(w.scores, w.labels, None, start)
+)
+rows("margin", PARAMETER, (np.zeros(3), "margin must be"), (torch.zeros(3), "margin must be"))(
+    lambda w, margin: batch_all_triplet_loss(-w.scores, w.labels, margin)
+)
+rows("MLP", PARAMETER, (np.array(3), "hidden must be a sequence"))(lambda w, n: MLP(hidden=n))
+rows("ImageSet y", DATA, ([[1, 2], [3]], "y must hold one entry an image"))(
+    lambda w, y: data.ImageSet(w.images, y)
+)
+rows("embed_items", PARAMETER, (None, "backbone must be a Module"))(
+    lambda w, net: tr.embed_items(net, w.vectors, CPU, torch.float32)
+)
+rows("embed_items", DATA, (None, "items must be"), (np.zeros((3, 4)), "items must be"))(
+    lambda w, items: tr.embed_items(w.clf.backbone_, items, CPU, torch.float32)
+)
+rows("resolve_precision", PARAMETER, (None, "input_shape must be"), (5, "input_shape must be"))(
+    lambda w, shape: tr.resolve_precision("auto", CPU, shape)
+)
+rows("resolve_precision", PARAMETER, (None, "device must be"))(
+    lambda w, device: tr.resolve_precision("auto", device, (4,))
+)
+rows("built network", DATA, (torch.zeros(2, 3, 8, 8), r"shape \(b, 1, 48, 48\), as Conv4 was"))(
+    lambda w, x: w.net(Conv4)(x)
+)
+rows("sample_weight", DATA, (10**400, "sample_weight must hold"))(
+    lambda w, weight: w.clf.score(w.X, w.y, weight)
+)
+rows("sparse ids", DATA, (torch.eye(3).to_sparse(), "ids must be integers"))(
+    lambda w, ids: w.index.remove(ids)
+)
+rows("sparse labels", DATA, (torch.eye(24).to_sparse(), "y must hold"))(
+    lambda w, y: w.new().fit(w.X, y)
+)
+
+
 @pytest.mark.parametrize(
     "row", ROWS, ids=[f"{k}-{row.entry.replace(' ', '_')}" for k, row in enumerate(ROWS)]
 )

@@ -49,7 +49,10 @@ class ImageSet:
             column = getattr(self, name)
             if column is None and name != "y":
                 continue
-            entries = np.asarray(column)
+            try:
+                entries = np.asarray(column)
+            except (TypeError, ValueError) as error:
+                raise InvalidDataError(f"{name} must hold one entry an image: {error}.") from error
             if entries.shape != (len(X),):
                 got = shown(column) if entries.ndim == 0 else _count(entries.shape)
                 raise InvalidDataError(

@@ -386,7 +386,7 @@ def _check_weights(weights: npt.ArrayLike | None, n: int) -> npt.NDArray[np.floa
         return None
     try:
         checked = np.asarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InvalidDataError(f"sample_weight must hold numbers; {error}.") from error
     usable = (
         checked.shape == (n,) and bool(np.isfinite(checked).all()) and bool((checked >= 0).all())

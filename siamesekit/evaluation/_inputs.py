@@ -14,7 +14,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from siamesekit._checks import shown
+from siamesekit._checks import check_callable, shown
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.data import as_items
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -244,6 +244,7 @@ def check_scorer(scorer: object) -> Scorer:
             "scorer must be a head or a callable from (m, d) and (n, d) to (m, n); "
             f"got {shown(scorer)}."
         )
+    check_callable("scorer", scorer, "(a, b) -> scores, from (m, d) and (n, d) to (m, n)")
     return scorer
 
 

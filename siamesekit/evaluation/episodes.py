@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_choice, check_flag, check_integer
+from siamesekit._checks import check_choice, check_flag, check_integer, shown
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import (
     Scorer,
@@ -122,6 +122,8 @@ def episode_accuracy(
     """
     start = time.perf_counter()
     check_choice("aggregate", aggregate, AGGREGATES)
+    if name is not None and not isinstance(name, str):
+        raise InvalidParameterError(f"name must be text or None; got {shown(name)}.")
     vectors = as_vectors(embeddings, "embeddings")
     names = as_labels(labels, len(vectors), "labels", "entry an embedding")
     facts = facts_of(estimator, names)

@@ -80,6 +80,7 @@ def batch_all_triplet_loss(
     InvalidParameterError
         If `margin` or `start` is not allowed.
     """
+    check_integer("start", start, low=0)
     check_scores(distances, labels, start, "distance")
     _check_margin(margin)
     return _means(sum_over_triplets(in_float32(distances), labels, margin, start))
@@ -156,7 +157,7 @@ def batch_all_triplet_loss_from_embeddings(
 
 
 def _check_margin(margin: object) -> None:
-    if margin != torch.inf:
+    if not (isinstance(margin, float) and margin == torch.inf):
         check_number("margin", margin, low=0)
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from siamesekit._checks import check_integer
 from siamesekit._scores import check_scores, check_tuples, in_float32
 from siamesekit._types import Tuples
 from siamesekit.losses._inputs import unless_nan
@@ -83,6 +84,7 @@ class RowLoss(Loss):
         -------
         Share
         """
+        check_integer("start", start, low=0)
         check_scores(inputs, labels, start)
         check_tuples(tuples, len(labels), start, len(inputs))
         share = self.charge_rows(in_float32(inputs), labels, tuples, start)

@@ -75,6 +75,11 @@ def resolve_precision(
         If `precision` is none of these.
     """
     check_choice("precision", precision, ("auto", "float32", "bfloat16"))
+    device = resolve_device(device)
+    if not isinstance(input_shape, tuple | list):
+        raise InvalidParameterError(
+            f"input_shape must be (f,) or (c, h, w); got {shown(input_shape)}."
+        )
     if precision == "auto":
         wanted = len(input_shape) == 3 and _bfloat16_is_faster(device)
         return torch.bfloat16 if wanted else torch.float32

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from siamesekit._checks import check_choice, check_integer, check_path
@@ -200,7 +201,10 @@ class Index(Part, ABC):
 
 
 def _as_array(values: ArrayLike, name: str) -> np.ndarray:
-    given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+    given: object = values
+    if isinstance(values, Tensor):
+        tensor = values.detach().cpu()
+        given = (tensor if tensor.layout == torch.strided else tensor.to_dense()).numpy()
     try:
         return np.asarray(given)
     except ValueError as error:
