@@ -154,7 +154,8 @@ def mean_interval(
 
     Notes
     -----
-    With mean ``p`` and variance ``s²``, a value is worth ``p (1 - p) / s²`` trials. To both sides
+    With mean ``p`` and variance ``s²``, a value is worth ``p (1 - p) / s²`` trials; where all are
+    equal, no more than it has. To both sides
     of the fraction the work of four pseudo-trials is added, each a ``sqrt(n_trials)``-th of a
     value, in the measure ``(1 - 2p)²``: not at all in the middle, in full at the ends, where there
     are too few errors to tell how they cluster. Simulated with errors that cluster (beta-binomial,
@@ -187,7 +188,9 @@ def _share_of_a_trial(mean: float, variance: float, n: int, n_trials: int) -> fl
     pseudo = _PSEUDO_TRIALS / n_trials * (1 - 2 * mean) ** 2
     spread = n * variance + pseudo / math.sqrt(n_trials)
     largest = n * mean * (1 - mean) + pseudo
-    return min(1.0, max(spread / largest, 1e-12))
+    # Values that are all equal say nothing of their spread: they are worth the trials they have.
+    least = 1e-12 if variance > 1e-24 else 1 / n_trials
+    return min(1.0, max(spread / largest, least))
 
 
 def _wilson(p: float, n: float) -> tuple[float, float]:

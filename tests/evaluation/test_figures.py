@@ -98,6 +98,13 @@ def test_a_mean_of_one_episode_says_nothing() -> None:
     assert high == pytest.approx(1 - low)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_values_that_happen_to_be_equal_are_no_certainty(share: float) -> None:
+    low, high = mean_interval([share] * 4, n_trials=20)
+    own_low, own_high = wilson_interval(share * 80, 80)
+    assert low <= own_low + 1e-9 < own_high - 1e-9 <= high
+
+
 def test_calibration_recovers_a_logistic_map() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=20_000) * 3 - 4
