@@ -26,7 +26,7 @@ def copied(part: Any) -> Any:
     if not isinstance(part, nn.Module):
         return copy.deepcopy(part)
     memo: dict[int, Any] = {}
-    for module in part.modules():
+    for module in _modules(part):
         for value in _kept(module):
             if not value.is_leaf:
                 memo[id(value)] = value.detach().clone()
@@ -66,6 +66,15 @@ def load_state(network: nn.Module, state: dict[str, Any]) -> bool:
                 resized = True
     network.load_state_dict(state)
     return resized
+
+
+def _modules(part: nn.Module) -> Iterator[nn.Module]:
+    """Yield all modules of a part, and those of a network that it was given to wrap."""
+    for module in part.modules():
+        yield module
+        for name, value in vars(module).items():
+            if name not in _OF_EVERY_MODULE and isinstance(value, nn.Module):
+                yield from value.modules()
 
 
 def _kept(module: nn.Module) -> Iterator[Tensor]:

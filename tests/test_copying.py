@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier
 from siamesekit._copying import copied, let_go_of_graphs, load_state
+from siamesekit.backbones import WhitenedNet
 
 X = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float32)
 Y = np.arange(24) % 3
@@ -93,6 +94,12 @@ def test_such_networks_train_and_are_copied(
     assert np.array_equal(again.fit(X, labels).transform(X), vectors)
     plain = SiameseClassifier(network, max_epochs=1, random_state=0, augment=None)
     assert np.isfinite(cross_val_score(plain, X, Y, cv=2, error_score="raise")).all()
+
+
+@pytest.mark.parametrize("make", [kept, weight_norm, lazy])
+def test_wrapped_networks_are_copied_too(make: Callable[[], nn.Module]) -> None:
+    wrapped = WhitenedNet(make())
+    assert copied(wrapped).backbone is not wrapped.backbone
 
 
 def test_a_copy_of_a_script_has_weights_of_its_own() -> None:
