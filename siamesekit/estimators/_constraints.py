@@ -64,6 +64,13 @@ def _augment(name: str, value: object) -> None:
     make_augment(value, (1, 1, 1))
 
 
+def _validation(name: str, value: object) -> None:
+    share = number(0.0, 1.0, open_low=True, open_high=True)
+    or_callable(share, "(line) -> score")(name, value)
+    if callable(value):
+        check_callable(name, value, "(line) -> score")
+
+
 CONSTRAINTS: dict[str, Check] = {
     **PLAN,
     "backbone": _or_auto(_part),
@@ -74,9 +81,7 @@ CONSTRAINTS: dict[str, Check] = {
     "augment": optional(_augment),
     "aggregate": choice(AGGREGATES),
     "enroll_training": check_flag,
-    "validation": optional(
-        or_callable(number(0.0, 1.0, open_low=True, open_high=True), "(line) -> score")
-    ),
+    "validation": optional(_validation),
     "callbacks": _callbacks,
     "checkpoint": optional(_checkpoint),
     "device": _device,

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from siamesekit import registry
-from siamesekit._checks import near_matches
+from siamesekit._checks import check_callable, near_matches
 from siamesekit._params import Part
 from siamesekit._types import Shape
 from siamesekit.backbones import Backbone, choose_backbone
@@ -124,4 +124,5 @@ def make_augment(spec: object, input_shape: Shape) -> Augment | None:
             f"augment must be 'auto', {', '.join(map(repr, names))}, None or a callable "
             f"(batch, generator) -> batch; got {spec!r}.{near_matches(str(spec), names)}"
         ) from error
+    check_callable("augment", augment, "(batch, generator) -> batch")
     return augment

@@ -235,7 +235,7 @@ class Gallery:
         InvalidDataError
             If no class is enrolled, or a query or a score is not finite.
         """
-        now = self._asked(queries)
+        now, queries = self._asked(queries)
         scores = now.all_vectors.new_empty(len(queries), len(now.classes))
         self._fill(scores, now, queries)
         return scores
@@ -263,7 +263,7 @@ class Gallery:
             If `slope` is no finite number.
         """
         slope = check_number("slope", slope)
-        now = self._asked(queries)
+        now, queries = self._asked(queries)
         odds = np.empty((len(queries), len(now.classes)))
         self._fill(torch.from_numpy(odds), now, queries)
         odds *= slope
@@ -299,7 +299,7 @@ class Gallery:
             If no class is enrolled, one of `classes` is not, there is none of them, or a query or
             all scores of one are not finite.
         """
-        now = self._asked(queries)
+        now, queries = self._asked(queries)
         codes = None if classes is None else _some_codes(now, as_classes(classes))
         return now.names[self._best(now, queries, items, codes).codes]
 
@@ -322,7 +322,7 @@ class Gallery:
         InvalidDataError
             As `best_classes`, or if labels are of another kind than those enrolled.
         """
-        now = self._asked(queries)
+        now, queries = self._asked(queries)
         own = as_labels(labels, "y", len(queries))
         check_same_kind(own, now.names)
         codes = [now.code_of(label) for label in own.tolist()]
@@ -398,15 +398,15 @@ class Gallery:
         usual = usual[usual > 0]  # zeros are of no size
         return own, own > _ENORMOUSLY * (usual[len(usual) // 2] if len(usual) else np.inf)
 
-    def _asked(self, queries: Tensor) -> Snapshot:
-        """Return the snapshot that answers, once the queries are looked at."""
+    def _asked(self, queries: Tensor) -> tuple[Snapshot, Tensor]:
+        """Return the snapshot that answers, and the queries, once they are looked at."""
         now = self._snapshot
         if len(now) == 0:
             raise InvalidDataError("the gallery is empty: enroll at least one class first.")
         checked = _as_vectors(queries, "queries")
         _check_dim(now, checked)
         _check_finite(checked)
-        return now
+        return now, checked
 
     def _prepared(self, now: Snapshot) -> Prepared:
         made = self._ready_for(now)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from siamesekit._checks import shown
+from siamesekit.errors import InvalidDataError
+
 __all__ = ["Augment", "as_float", "draw_batch", "own_float"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
@@ -43,7 +46,24 @@ def draw_batch(
     generator : torch.Generator
         On `device`.
     device : torch.device
+
+    Raises
+    ------
+    InvalidDataError
+        If `augment` returns anything but a float batch of as many items.
     """
     # Bytes cross to the device, not floats: a quarter of the traffic.
     batch = as_float(items[index.to(items.device)].to(device))
-    return batch if augment is None else augment(batch, generator)
+    return batch if augment is None else _augmented(batch, augment, generator)
+
+
+def _augmented(batch: Tensor, augment: Augment, generator: torch.Generator) -> Tensor:
+    n = len(batch)
+    changed: object = augment(batch, generator)
+    if not isinstance(changed, Tensor):
+        found = shown(changed)
+    elif changed.ndim == 0 or len(changed) != n or not changed.is_floating_point():
+        found = f"{changed.dtype} of shape {tuple(changed.shape)}"
+    else:
+        return changed
+    raise InvalidDataError(f"augment must return a float batch of {n} items; got {found}.")

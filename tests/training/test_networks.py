@@ -131,7 +131,7 @@ REFUSED: dict[str, Callable[[Tensor], Any]] = {
     "None": lambda z: None,
     "empty": lambda z: (),
     "numbers": lambda z: [1, 2],
-    "array": lambda z: z.detach().numpy(),
+    "array": lambda z: z.detach().float().numpy(),
     "maps": lambda z: z[:, :, None],
     "one item": lambda z: z[:1],
     "vector": lambda z: z[0],
