@@ -10,7 +10,7 @@ from siamesekit._checks import check_integer
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import IntArray
 
-__all__ = ["Estimate", "Weights", "identity_interval"]
+__all__ = ["Estimate", "Weights", "identity_estimate"]
 
 Weights = npt.NDArray[np.float64]
 
@@ -31,22 +31,21 @@ class Estimate(NamedTuple):
     interval: tuple[float, float] | None
 
 
-def identity_interval(
+def identity_estimate(
     figure: Callable[[Weights], float],
     members: tuple[IntArray, ...],
     *,
     n_resamples: int,
     random_state: RandomState,
-    bounds: tuple[float, float] | None = (0.0, 1.0),
-) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a figure over resampled identities.
+) -> Estimate:
+    """Return a figure in [0, 1] and its 95 % percentile interval over resampled identities.
 
     Identities are drawn with replacement; a comparison weighs as often as *each* of its identities
     was drawn, so a pair of two people weighs the product (Bolle, Ratha and Pankanti [1]_ resample
     subsets in the same way). Replicates without a value (NaN) are left out.
 
     A figure that is the same in every replicate, as an error rate of 0, has no spread to
-    resample. Where the figure stands at one of its bounds, the interval therefore reaches as far
+    resample. Where the figure stands at 0 or 1, the interval therefore reaches as far
     from it as ``n`` independent identities allow: ``1 - 0.025^(1/n)``, the exact (Clopper-Pearson)
     limit.
 
@@ -60,8 +59,6 @@ def identity_interval(
     n_resamples : int
         At least 100.
     random_state : int, Generator or None
-    bounds : tuple of float, optional
-        Ends of the figure's range, if it has a length of 1 (a rate).
 
     References
     ----------
@@ -81,13 +78,12 @@ def identity_interval(
     value = figure(np.ones(len(members[0])))
     low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (value, value)
     low, high = min(float(low), value), max(float(high), value)
-    if bounds is not None:
-        reach = 1 - tail ** (1 / n)
-        if value <= bounds[0]:
-            high = max(high, bounds[0] + reach)
-        if value >= bounds[1]:
-            low = min(low, bounds[1] - reach)
-    return low, high
+    reach = 1 - tail ** (1 / n)
+    if value <= 0:
+        high = max(high, reach)
+    if value >= 1:
+        low = min(low, 1 - reach)
+    return Estimate(value, (low, high))
 
 
 def _weights(drawn: Weights, members: tuple[IntArray, ...]) -> Weights:

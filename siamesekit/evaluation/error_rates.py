@@ -15,7 +15,7 @@ from siamesekit._checks import check_number
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_interval
+from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
 from siamesekit.evaluation._inputs import as_labels, checked_pairs, label_codes
 
 __all__ = [
@@ -352,13 +352,11 @@ def _estimate(
         both = np.isfinite(rates.fmr[-1]) and np.isfinite(rates.fnmr[-1])
         return figure(rates) if both else float("nan")
 
-    value = of_weights(np.ones(pairs.n))
     if pairs.members is None:
-        return Estimate(value, None)
-    interval = identity_interval(
+        return Estimate(of_weights(np.ones(pairs.n)), None)
+    return identity_estimate(
         of_weights, pairs.members, n_resamples=n_resamples, random_state=random_state
     )
-    return Estimate(value, interval)
 
 
 def _equal_error(rates: ErrorRates) -> float:

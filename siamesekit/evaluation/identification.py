@@ -17,7 +17,7 @@ from siamesekit._checks import check_integer, check_number
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_interval
+from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
 from siamesekit.evaluation._inputs import as_labels, as_vectors, label_codes
 
 __all__ = ["IdentificationRates", "cmc", "dir_at_fpir", "fnir_at_fpir", "identification_rates"]
@@ -246,10 +246,9 @@ def _at_fpir(
         place = int(np.searchsorted(rates.fpir, most, side="right")) - 1
         return side(float(rates.fnir[place]))
 
-    interval = identity_interval(
+    return identity_estimate(
         figure, (searches.people,), n_resamples=n_resamples, random_state=random_state
     )
-    return Estimate(figure(np.ones(searches.n)), interval)
 
 
 def _checked(
