@@ -27,6 +27,7 @@ __all__ = [
     "as_numbers",
     "as_positions",
     "as_vectors",
+    "check_both_kinds",
     "check_scorer",
     "checked_pairs",
     "label_codes",
@@ -161,6 +162,12 @@ def as_positions(values: ArrayLike, n: int, high: int, name: str) -> IntArray:
         )
     positions: IntArray = given.astype(np.int64)
     return positions
+
+
+def check_both_kinds(same: npt.NDArray[np.bool_]) -> None:
+    """Raise `InvalidDataError` unless there are pairs of one class and pairs of two."""
+    if same.all() or not same.any():
+        raise InvalidDataError("same must hold pairs of one class and pairs of two; got one kind.")
 
 
 def checked_pairs(

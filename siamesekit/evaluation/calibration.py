@@ -11,7 +11,7 @@ from siamesekit._checks import check_integer
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._facts import Label, json_of
-from siamesekit.evaluation._inputs import as_array, checked_pairs
+from siamesekit.evaluation._inputs import as_array, check_both_kinds, checked_pairs
 
 __all__ = ["CalibrationReport", "cllr", "fit_calibration", "log_loss", "min_cllr"]
 
@@ -115,7 +115,8 @@ def cllr(llr: ArrayLike, same: ArrayLike) -> float:
     .. [1] N. Brümmer, J. du Preez, "Application-independent evaluation of speaker detection",
        Computer Speech and Language 20, 2006.
     """
-    values, truth = _both_kinds(*_ratios(llr, same))
+    values, truth = _ratios(llr, same)
+    check_both_kinds(truth)
     # log(1 + e^-l) for same, log(1 + e^l) for different, without overflow.
     bits = np.logaddexp(0.0, np.where(truth, -values, values)) / math.log(2)
     return float((bits[truth].mean() + bits[~truth].mean()) / 2)
@@ -140,7 +141,8 @@ def min_cllr(scores: ArrayLike, same: ArrayLike) -> float:
     InvalidDataError
         If lengths differ, a score is not finite, or pairs of one kind only are given.
     """
-    values, truth = _both_kinds(*checked_pairs(scores, same))
+    values, truth = checked_pairs(scores, same)
+    check_both_kinds(truth)
     weights = np.where(truth, 0.5 / truth.sum(), 0.5 / (~truth).sum())
     # By rank: only the order counts, and neighbouring floats would be one to the regression.
     ranks = np.unique(values, return_inverse=True)[1].astype(np.float64)
@@ -289,11 +291,3 @@ def _ratios(llr: ArrayLike, same: ArrayLike) -> tuple[Floats, npt.NDArray[np.boo
         finite = np.where(np.isfinite(given), given, 0.0)
     values, truth = checked_pairs(finite, same)
     return (given.astype(np.float64) if given.dtype.kind == "f" else values), truth
-
-
-def _both_kinds(
-    values: Floats, truth: npt.NDArray[np.bool_]
-) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    if truth.all() or not truth.any():
-        raise InvalidDataError("same must hold pairs of one class and pairs of two; got one kind.")
-    return values, truth

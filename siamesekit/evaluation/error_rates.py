@@ -16,7 +16,7 @@ from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
-from siamesekit.evaluation._inputs import as_labels, checked_pairs, label_codes
+from siamesekit.evaluation._inputs import as_labels, check_both_kinds, checked_pairs, label_codes
 
 __all__ = [
     "ErrorRates",
@@ -292,10 +292,7 @@ class _Pairs:
 
     def __init__(self, scores: ArrayLike, same: ArrayLike, identities: Identities | None) -> None:
         values, truth = checked_pairs(scores, same)
-        if truth.all() or not truth.any():
-            raise InvalidDataError(
-                "same must hold pairs of one class and pairs of two; got one kind."
-            )
+        check_both_kinds(truth)
         self.n = len(values)
         self.members = None if identities is None else _member_codes(identities, truth)
         order = np.argsort(-values, kind="stable")

@@ -9,9 +9,8 @@ import numpy as np
 
 from siamesekit._checks import check_integer, check_number
 from siamesekit._types import ArrayLike
-from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._facts import facts_of
-from siamesekit.evaluation._inputs import as_labels, checked_pairs
+from siamesekit.evaluation._inputs import as_labels, check_both_kinds, checked_pairs
 from siamesekit.evaluation.result import Result, wilson_interval
 
 __all__ = ["best_threshold", "verification_accuracy"]
@@ -40,8 +39,7 @@ def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
         If lengths differ, a score is not finite, or pairs of one kind only are given.
     """
     values, truth = checked_pairs(scores, same)
-    if truth.all() or not truth.any():
-        raise InvalidDataError("same must hold pairs of one class and pairs of two; got one kind.")
+    check_both_kinds(truth)
     order = np.argsort(values, kind="stable")
     values, truth = values[order], truth[order]
     # Cutting before place k calls the first k different, and the others same.
