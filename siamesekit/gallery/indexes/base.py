@@ -2,6 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from siamesekit._types import ArrayLike, FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidDataError, SavedModelError
 from siamesekit.gallery.indexes import _container
 
-__all__ = ["METRICS", "Index", "Metric"]
+__all__ = ["METRICS", "Index", "Metric", "are_among"]
 
 Metric = Literal["cosine", "euclidean", "dot"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -176,9 +177,10 @@ class Index(Part, ABC):
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what json can hold, and arrays, of all that is here and nothing that was."""
 
-    @abstractmethod
     def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Take in what `_state` returned; the index is empty."""
+        """Take in what `_state` returned, here vectors and ids; the index is empty."""
+        if len(arrays["ids"]):
+            self.add(arrays["vectors"], arrays["ids"])
 
     def _check_vectors(self, vectors: ArrayLike, name: str) -> FloatArray:
         array = _as_array(vectors, name)
@@ -222,3 +224,8 @@ def _check_ids(ids: ArrayLike) -> IntArray:
     if (array < 0).any() or int(array.max()) >= 2**63:
         raise InvalidDataError("ids must be at least 0 and below 2**63.")
     return array.astype(np.int64)
+
+
+def are_among(ids: IntArray, places: Mapping[int, int]) -> np.ndarray:
+    """Return which ids have a place, shape (n,) of bool."""
+    return np.fromiter((key in places for key in ids.tolist()), bool, len(ids))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from siamesekit._types import FloatArray, IntArray, Neighbours
-from siamesekit.gallery.indexes.base import Index, Metric
+from siamesekit.gallery.indexes.base import Index, Metric, are_among
 from siamesekit.registry import register
 
 __all__ = ["ExactIndex", "unit"]
@@ -49,7 +49,7 @@ class ExactIndex(Index):
         return self._vectors.shape[1] or None
 
     def _holds(self, ids: IntArray) -> np.ndarray:
-        return np.fromiter((key in self._place for key in ids.tolist()), bool, len(ids))
+        return are_among(ids, self._place)
 
     def _add(self, vectors: FloatArray, ids: IntArray) -> None:
         n = len(self)
@@ -109,10 +109,6 @@ class ExactIndex(Index):
 
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {"vectors": self._vectors[: len(self)], "ids": self._ids[: len(self)]}
-
-    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        if len(arrays["ids"]):
-            self.add(arrays["vectors"], arrays["ids"])
 
 
 def _by_distance(queries: Tensor, stored: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import numpy as np
 from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidParameterError
-from siamesekit.gallery.indexes.base import Index, Metric
+from siamesekit.gallery.indexes.base import Index, Metric, are_among
 from siamesekit.gallery.indexes.exact import unit
 from siamesekit.registry import register
 
@@ -65,7 +65,7 @@ class FaissIndex(Index):
         return None if self._graph is None else int(self._graph.d)
 
     def _holds(self, ids: IntArray) -> np.ndarray:
-        return np.fromiter((key in self._place for key in ids.tolist()), bool, len(ids))
+        return are_among(ids, self._place)
 
     def _add(self, vectors: FloatArray, ids: IntArray) -> None:
         if self._graph is None:
@@ -121,13 +121,9 @@ class FaissIndex(Index):
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if self._gone.any():
             self._rebuild()
+        # No graph: faiss takes a file for what it says, also where it lies. It is built again.
         stored = np.empty((0, 0), np.float32) if self._graph is None else self._stored()
         return {}, {"vectors": stored, "ids": self._ids}
-
-    def _restore(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        # The graph is built again: faiss takes a file for what it says, also where it lies.
-        if len(arrays["ids"]):
-            self.add(arrays["vectors"], arrays["ids"])
 
 
 def _faiss() -> Any:
