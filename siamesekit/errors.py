@@ -5,7 +5,8 @@
     SiamesekitError
     ├── InvalidParameterError (ValueError)      a hyper-parameter is not allowed
     ├── InvalidDataError (ValueError)           images, labels or groups are not usable
-    │   └── LeakageError                        a test class was seen in training
+    │   ├── LeakageError                        a test class was seen in training
+    │   └── TooFewTrialsError                   so few people cannot show what is to be promised
     ├── NotBuiltError (RuntimeError)            a part is used before its sizes are known
     ├── UnknownPartError (ValueError)           no part of that name
     ├── PluginError
@@ -39,6 +40,7 @@ __all__ = [
     "RunMismatchError",
     "SavedModelError",
     "SiamesekitError",
+    "TooFewTrialsError",
     "TrainingDivergedError",
     "UnknownPartError",
 ]
@@ -58,6 +60,10 @@ class InvalidDataError(SiamesekitError, ValueError):
 
 class LeakageError(InvalidDataError):
     """A class of the test split was seen in training."""
+
+
+class TooFewTrialsError(InvalidDataError):
+    """An error rate was to be promised that so few people, or none, cannot show."""
 
 
 class NotBuiltError(SiamesekitError, RuntimeError):

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from siamesekit._checks import check_integer
+from siamesekit._promise import drawn_people
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import IntArray
 
-__all__ = ["Estimate", "Weights", "identity_estimate"]
+__all__ = ["Estimate", "Weights", "comparison_weights", "identity_estimate"]
 
 Weights = npt.NDArray[np.float64]
 
@@ -68,11 +69,8 @@ def identity_estimate(
     check_integer("n_resamples", n_resamples, low=100)
     generator = np.random.default_rng(seed_from(random_state))
     n = 1 + max(int(codes.max()) for codes in members)
-    replicates = []
-    for _ in range(n_resamples):
-        drawn = np.bincount(generator.integers(n, size=n), minlength=n).astype(np.float64)
-        replicates.append(figure(_weights(drawn, members)))
-    values = np.array(replicates)
+    draws = drawn_people(n, n_resamples, generator)
+    values = np.array([figure(comparison_weights(drawn, members)) for drawn in draws])
     values = values[np.isfinite(values)]
     tail = (1 - _CONFIDENCE) / 2
     value = figure(np.ones(len(members[0])))
@@ -86,7 +84,8 @@ def identity_estimate(
     return Estimate(value, (low, high))
 
 
-def _weights(drawn: Weights, members: tuple[IntArray, ...]) -> Weights:
+def comparison_weights(drawn: Weights, members: tuple[IntArray, ...]) -> Weights:
+    """Return how often each comparison counts where each identity was drawn so often."""
     first, *others = members
     weights: Weights = drawn[first]
     for codes in others:
