@@ -8,6 +8,7 @@ from siamesekit.data.mnist import load_mnist
 from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
 from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
 from siamesekit.data.orl_faces import load_orl_faces
+from siamesekit.data.photographs import PhotoAugmentation
 from siamesekit.data.strokes import redraw
 from siamesekit.data.turned import with_turns
 
@@ -18,6 +19,7 @@ __all__ = [
     "KochSplit",
     "Omniglot",
     "OneShotRun",
+    "PhotoAugmentation",
     "RandomAffine",
     "as_items",
     "koch_split",

@@ -98,12 +98,8 @@ class RandomAffine(Part):
         InvalidParameterError
             If `generator` is none, or on another device than `x`.
         """
-        _check_batch(x)
-        _check_generator(generator)
-        if generator.device.type != x.device.type:
-            raise InvalidParameterError(
-                f"generator must be on the device of x ({x.device}); it is on {generator.device}."
-            )
+        check_batch(x)
+        check_generator(generator, x)
         return self.move(x, self.matrices(len(x), generator, aspect=x.shape[3] / x.shape[2]))
 
     def move(self, x: Tensor, maps: Tensor) -> Tensor:
@@ -124,7 +120,7 @@ class RandomAffine(Part):
         InvalidDataError
             If `x` is no batch of images in floating point, or there is not one map an image.
         """
-        _check_batch(x)
+        check_batch(x)
         if not isinstance(maps, Tensor) or maps.shape != (len(x), 2, 3):
             got = tuple(maps.shape) if isinstance(maps, Tensor) else type(maps).__name__
             raise InvalidDataError(f"maps must have shape ({len(x)}, 2, 3); got {got}.")
@@ -157,7 +153,7 @@ class RandomAffine(Part):
         """
         check_integer("n", n, low=0)
         check_number("aspect", aspect, low=0.0, open_low=True)
-        _check_generator(generator)
+        check_generator(generator)
         angle = self._draw(n, generator, math.radians(self.rotation))
         shear_x, shear_y = (self._draw(n, generator, self.shear) for _ in range(2))
         shift_x, shift_y = (self._draw(n, generator, 2 * self.translate) for _ in range(2))
@@ -191,7 +187,8 @@ class RandomAffine(Part):
         return torch.where(takes_part, value, torch.full_like(value, neutral))
 
 
-def _check_batch(x: object) -> None:
+def check_batch(x: object) -> None:
+    """Raise `InvalidDataError` unless `x` is a batch of images in floating point."""
     if not isinstance(x, Tensor):
         raise InvalidDataError(f"x must be a Tensor; got {type(x).__name__}.")
     if x.ndim != 4 or not x.is_floating_point() or 0 in x.shape[1:]:
@@ -201,8 +198,13 @@ def _check_batch(x: object) -> None:
         )
 
 
-def _check_generator(generator: object) -> None:
+def check_generator(generator: object, x: Tensor | None = None) -> None:
+    """Raise `InvalidParameterError` unless it is a generator, on the device of `x` if given."""
     if not isinstance(generator, torch.Generator):
         raise InvalidParameterError(
             f"generator must be a torch.Generator; got {type(generator).__name__}."
+        )
+    if x is not None and generator.device.type != x.device.type:
+        raise InvalidParameterError(
+            f"generator must be on the device of x ({x.device}); it is on {generator.device}."
         )

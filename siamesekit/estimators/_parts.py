@@ -112,9 +112,9 @@ def make_augment(spec: object, input_shape: Shape) -> Augment | None:
     is_auto = isinstance(spec, str) and spec == "auto"
     if spec is None or (is_auto and not is_image):
         return None
-    if isinstance(spec, str) and spec == "affine" and not is_image:
+    if isinstance(spec, str) and spec in ("affine", "photo") and not is_image:
         raise InvalidParameterError(
-            f"augment='affine' distorts images; items here have shape {input_shape}."
+            f"augment={spec!r} distorts images; items here have shape {input_shape}."
         )
     try:
         augment: Augment = make_part("augment", "affine" if is_auto else spec)

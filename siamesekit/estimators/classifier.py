@@ -62,10 +62,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     sampler : str, class or Sampler, default="auto"
         Draws the batches. ``"auto"`` draws N-way episodes (mostly within one group, where groups
         are given) if there are 20 classes or more with two items, and else balanced batches.
-    augment : {"auto", "affine"}, callable or None, default="auto"
+    augment : {"auto", "affine", "photo"}, callable or None, default="auto"
         Changes each training batch: a callable gets a float batch and a ``torch.Generator`` on
         the same device. ``"auto"`` distorts images by random affine maps (`RandomAffine`) and
-        leaves vectors alone.
+        leaves vectors alone; ``"photo"`` is for photographs (`PhotoAugmentation`).
     aggregate : {"prototype", "mean", "max"}, default="prototype"
         How the enrolled examples of one class make one score: see `Gallery`.
     enroll_training : bool, default=True
