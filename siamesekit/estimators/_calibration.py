@@ -10,8 +10,13 @@ from torch import Tensor
 
 from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation import CalibrationReport, cllr, fit_calibration, min_cllr
-from siamesekit.evaluation.calibration import reliability
+from siamesekit.evaluation import (
+    CalibrationReport,
+    cllr,
+    fit_calibration,
+    min_cllr,
+    reliability_curve,
+)
 from siamesekit.heads import Head
 from siamesekit.training import TrainingHealthWarning
 
@@ -127,13 +132,21 @@ def calibration_report(
     llr = calibration[0] * scores + calibration[1]
     probability = 1 / (1 + np.exp(-np.clip(llr, -700, 700)))
     cost = cllr(llr, same)
+    bins = reliability_curve(probability, same)
     return CalibrationReport(
         cllr=cost,
         min_cllr=min_cllr(scores, same),
         log_loss=cost * math.log(2),
         probability_same=float(probability[same].mean()),
         probability_different=float(probability[~same].mean()),
-        reliability=reliability(probability, same),
+        reliability=tuple(
+            zip(
+                bins.probability.tolist(),
+                bins.share.tolist(),
+                (bins.n_same + bins.n_different).tolist(),
+                strict=True,
+            )
+        ),
         n_same=int(same.sum()),
         n_different=int((~same).sum()),
         **facts,

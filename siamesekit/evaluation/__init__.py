@@ -9,6 +9,13 @@ from siamesekit.evaluation.calibration import (
     log_loss,
     min_cllr,
 )
+from siamesekit.evaluation.curves import (
+    Curve,
+    cmc_curve,
+    det_curve,
+    open_set_curve,
+    roc_curve,
+)
 from siamesekit.evaluation.episodes import (
     Episodes,
     draw_episodes,
@@ -34,6 +41,7 @@ from siamesekit.evaluation.identification import (
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
 from siamesekit.evaluation.one_shot import OneShotValidation, one_shot_validation
+from siamesekit.evaluation.reliability import Reliability, reliability_curve
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
 from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
 from siamesekit.evaluation.ties import share_of_ties
@@ -41,18 +49,22 @@ from siamesekit.evaluation.verification import best_threshold, verification_accu
 
 __all__ = [
     "CalibrationReport",
+    "Curve",
     "Episodes",
     "ErrorRates",
     "Estimate",
     "IdentificationRates",
     "OneShotValidation",
+    "Reliability",
     "Result",
     "RetrievalMetrics",
     "best_threshold",
     "check_disjoint",
     "cllr",
     "cmc",
+    "cmc_curve",
     "cosine_similarity",
+    "det_curve",
     "dir_at_fpir",
     "draw_episodes",
     "episode_accuracy",
@@ -69,8 +81,11 @@ __all__ = [
     "min_dcf",
     "modified_hausdorff",
     "one_shot_validation",
+    "open_set_curve",
+    "reliability_curve",
     "retrieval_metrics",
     "roc_auc",
+    "roc_curve",
     "runs_accuracy",
     "score_episodes",
     "share_of_ties",

@@ -11,7 +11,14 @@ from siamesekit._promise import drawn_people
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import IntArray
 
-__all__ = ["Estimate", "Weights", "comparison_weights", "identity_estimate"]
+__all__ = [
+    "Band",
+    "Estimate",
+    "Weights",
+    "comparison_weights",
+    "identity_band",
+    "identity_estimate",
+]
 
 Weights = npt.NDArray[np.float64]
 
@@ -30,6 +37,14 @@ class Estimate(NamedTuple):
 
     value: float
     interval: tuple[float, float] | None
+
+
+class Band(NamedTuple):
+    """Several figures and their intervals, each of shape (k,)."""
+
+    value: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
 
 
 def identity_estimate(
@@ -66,22 +81,51 @@ def identity_estimate(
     .. [1] R. Bolle, N. Ratha, S. Pankanti, "Error analysis of pattern recognition systems: the
        subsets bootstrap", Computer Vision and Image Understanding 93, 2004.
     """
+    band = identity_band(
+        lambda weights: np.array([figure(weights)]),
+        members,
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
+    return Estimate(float(band.value[0]), (float(band.low[0]), float(band.high[0])))
+
+
+def identity_band(
+    figures: Callable[[Weights], npt.NDArray[np.float64]],
+    members: tuple[IntArray, ...],
+    *,
+    n_resamples: int,
+    random_state: RandomState,
+) -> Band:
+    """Return several figures in [0, 1], each with its interval as `identity_estimate` has it.
+
+    The intervals are pointwise: each holds for its own figure, and all of them together for less.
+
+    Parameters
+    ----------
+    figures : callable
+        From the weights of the comparisons, shape (c,), to the figures, shape (k,); NaN where one
+        has no value.
+    members, n_resamples, random_state
+        As for `identity_estimate`.
+    """
     check_integer("n_resamples", n_resamples, low=100)
     generator = np.random.default_rng(seed_from(random_state))
     n = 1 + max(int(codes.max()) for codes in members)
     draws = drawn_people(n, n_resamples, generator)
-    values = np.array([figure(comparison_weights(drawn, members)) for drawn in draws])
-    values = values[np.isfinite(values)]
+    replicates = np.array([figures(comparison_weights(drawn, members)) for drawn in draws])
+    value = figures(np.ones(len(members[0])))
     tail = (1 - _CONFIDENCE) / 2
-    value = figure(np.ones(len(members[0])))
-    low, high = np.quantile(values, [tail, 1 - tail]) if len(values) else (value, value)
-    low, high = min(float(low), value), max(float(high), value)
+    low, high = value.copy(), value.copy()
+    for k, column in enumerate(replicates.T):
+        known = column[np.isfinite(column)]
+        if len(known):
+            low[k], high[k] = np.quantile(known, [tail, 1 - tail])
+    low, high = np.fmin(low, value), np.fmax(high, value)
     reach = 1 - tail ** (1 / n)
-    if value <= 0:
-        high = max(high, reach)
-    if value >= 1:
-        low = min(low, 1 - reach)
-    return Estimate(value, (low, high))
+    high = np.where(value <= 0, np.maximum(high, reach), high)
+    low = np.where(value >= 1, np.minimum(low, 1 - reach), low)
+    return Band(value, low, high)
 
 
 def comparison_weights(drawn: Weights, members: tuple[IntArray, ...]) -> Weights:

@@ -30,6 +30,7 @@ __all__ = [
     "check_both_kinds",
     "check_scorer",
     "checked_pairs",
+    "checked_probabilities",
     "label_codes",
     "one_group_each",
     "scores_of",
@@ -171,9 +172,11 @@ def check_both_kinds(same: npt.NDArray[np.bool_]) -> None:
 
 
 def checked_pairs(
-    scores: ArrayLike, same: ArrayLike
+    scores: ArrayLike, same: ArrayLike, name: str = "scores"
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """Return the scores of pairs and whether each is of one class, both of shape (n,).
+
+    In an error they are called `name`.
 
     Raises
     ------
@@ -181,18 +184,35 @@ def checked_pairs(
         If lengths differ, a score is no finite real number, `same` holds anything but True and
         False or 1 and 0, or there is no pair.
     """
-    values, given = as_array(scores, "scores"), as_array(same, "same")
+    values, given = as_array(scores, name), as_array(same, "same")
     if values.ndim != 1 or values.shape != given.shape or len(values) == 0:
         raise InvalidDataError(
-            "scores and same must have one shape (n,), n at least 1; "
+            f"{name} and same must have one shape (n,), n at least 1; "
             f"got {values.shape} and {given.shape}."
         )
-    finite = as_numbers(values, "scores")
+    finite = as_numbers(values, name)
     if given.dtype == object:
         given = np.array(given.tolist())
     if given.dtype.kind not in "biuf" or not bool(np.isin(given, (0, 1)).all()):
         raise InvalidDataError("same must hold True and False, or 1 and 0.")
     return finite, given.astype(bool)
+
+
+def checked_probabilities(
+    probability: ArrayLike, same: ArrayLike
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Return the probabilities of pairs and whether each is of one class, both of shape (n,).
+
+    Raises
+    ------
+    InvalidDataError
+        As `checked_pairs`, or if a probability lies outside [0, 1].
+    """
+    values, truth = checked_pairs(probability, same, "probability")
+    wrong = values[(values < 0) | (values > 1)]
+    if len(wrong):
+        raise InvalidDataError(f"probability must lie in [0, 1]; got {float(wrong[0])!r}.")
+    return values, truth
 
 
 def label_codes(*labels: np.ndarray) -> list[IntArray]:

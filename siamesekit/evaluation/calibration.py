@@ -11,7 +11,12 @@ from siamesekit._checks import check_integer
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._facts import Label, json_of
-from siamesekit.evaluation._inputs import as_array, check_both_kinds, checked_pairs
+from siamesekit.evaluation._inputs import (
+    as_array,
+    check_both_kinds,
+    checked_pairs,
+    checked_probabilities,
+)
 
 __all__ = ["CalibrationReport", "cllr", "fit_calibration", "log_loss", "min_cllr"]
 
@@ -175,10 +180,7 @@ def log_loss(probability: ArrayLike, same: ArrayLike) -> float:
     InvalidDataError
         If lengths differ, or a probability lies outside [0, 1].
     """
-    values, truth = checked_pairs(probability, same)
-    wrong = values[(values < 0) | (values > 1)]
-    if len(wrong):
-        raise InvalidDataError(f"probability must lie in [0, 1]; got {float(wrong[0])!r}.")
+    values, truth = checked_probabilities(probability, same)
     with np.errstate(divide="ignore"):
         loss = -np.where(truth, np.log(values), np.log1p(-values))
     return float(loss.mean())
@@ -225,21 +227,6 @@ class CalibrationReport(NamedTuple):
         """Return the attributes as json can hold them."""
         plain: dict[str, Any] = json_of(self._asdict())
         return plain
-
-
-def reliability(
-    probability: Floats, same: npt.NDArray[np.bool_], n_bins: int = 10
-) -> tuple[tuple[float, float, int], ...]:
-    """Return mean probability, share of *same* and number of pairs of each bin that has any."""
-    weights = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
-    place = np.minimum((probability * n_bins).astype(int), n_bins - 1)
-    table = []
-    for k in np.unique(place):
-        own = place == k
-        mean = np.average(probability[own], weights=weights[own])
-        share = np.average(same[own], weights=weights[own])
-        table.append((float(mean), float(share), int(own.sum())))
-    return tuple(table)
 
 
 def _platt(

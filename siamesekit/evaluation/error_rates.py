@@ -20,9 +20,13 @@ from siamesekit.evaluation._inputs import as_labels, check_both_kinds, checked_p
 
 __all__ = [
     "ErrorRates",
+    "Identities",
+    "RankedPairs",
     "equal_error_rate",
     "error_rates",
     "fnmr_at_fmr",
+    "last_within",
+    "member_codes",
     "min_dcf",
     "roc_auc",
     "tar_at_far",
@@ -75,7 +79,7 @@ def error_rates(scores: ArrayLike, same: ArrayLike) -> ErrorRates:
     InvalidDataError
         If lengths differ, a score is not finite, or pairs of one kind only are given.
     """
-    pairs = _Pairs(scores, same, None)
+    pairs = RankedPairs(scores, same, None)
     return pairs.rates(np.ones(pairs.n))
 
 
@@ -189,7 +193,7 @@ def fnmr_at_fmr(
     most = check_number("fmr", fmr, low=0.0, high=1.0)
 
     def figure(rates: ErrorRates) -> float:
-        return float(rates.fnmr[_last_within(rates.fmr, most)])
+        return float(rates.fnmr[last_within(rates.fmr, most)])
 
     return _estimate(figure, scores, same, identities, n_resamples, random_state)
 
@@ -229,7 +233,7 @@ def tar_at_far(
     most = check_number("far", far, low=0.0, high=1.0)
 
     def figure(rates: ErrorRates) -> float:
-        return float(1 - rates.fnmr[_last_within(rates.fmr, most)])
+        return float(1 - rates.fnmr[last_within(rates.fmr, most)])
 
     return _estimate(figure, scores, same, identities, n_resamples, random_state)
 
@@ -287,14 +291,14 @@ def min_dcf(
     return _estimate(cost, scores, same, identities, n_resamples, random_state)
 
 
-class _Pairs:
+class RankedPairs:
     """Pairs in falling order of their scores, so that each resampling is two sums along it."""
 
     def __init__(self, scores: ArrayLike, same: ArrayLike, identities: Identities | None) -> None:
         values, truth = checked_pairs(scores, same)
         check_both_kinds(truth)
-        self.n = len(values)
-        self.members = None if identities is None else _member_codes(identities, truth)
+        self.n, self.n_different = len(values), int((~truth).sum())
+        self.members = None if identities is None else member_codes(identities, truth)
         order = np.argsort(-values, kind="stable")
         self._order, self._same = order, truth[order]
         ranked = values[order]
@@ -313,9 +317,14 @@ class _Pairs:
         return ErrorRates(self._thresholds, fmr, 1 - tmr)
 
 
-def _member_codes(
-    identities: Identities, truth: npt.NDArray[np.bool_]
-) -> tuple[IntArray, IntArray]:
+def member_codes(identities: Identities, truth: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """Return codes of the first and of the second identity of each pair, from 0 on.
+
+    Raises
+    ------
+    InvalidDataError
+        If `identities` are no two arrays with an entry a pair, or contradict which are *same*.
+    """
     n = len(truth)
     if not isinstance(identities, tuple | list) or len(identities) != 2:
         raise InvalidDataError(
@@ -342,7 +351,7 @@ def _estimate(
     n_resamples: int,
     random_state: RandomState,
 ) -> Estimate:
-    pairs = _Pairs(scores, same, identities)
+    pairs = RankedPairs(scores, same, identities)
 
     def of_weights(weights: Weights) -> float:
         rates = pairs.rates(weights)
@@ -361,6 +370,7 @@ def _equal_error(rates: ErrorRates) -> float:
     return float((rates.fmr[place] + rates.fnmr[place]) / 2)
 
 
-def _last_within(rising: npt.NDArray[np.float64], most: float) -> int:
+def last_within(rising: npt.NDArray[np.float64], most: npt.ArrayLike) -> IntArray:
     """Return the last place of a rising array, which begins with 0, that is at most `most`."""
-    return int(np.searchsorted(rising, most, side="right")) - 1
+    place: IntArray = np.searchsorted(rising, most, side="right") - 1
+    return place

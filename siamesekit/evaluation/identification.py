@@ -19,8 +19,17 @@ from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
 from siamesekit.evaluation._inputs import as_labels, as_vectors, label_codes
+from siamesekit.evaluation.error_rates import last_within
 
-__all__ = ["IdentificationRates", "cmc", "dir_at_fpir", "fnir_at_fpir", "identification_rates"]
+__all__ = [
+    "IdentificationRates",
+    "RankedSearches",
+    "cmc",
+    "dir_at_fpir",
+    "fnir_at_fpir",
+    "found_by_rank",
+    "identification_rates",
+]
 
 _RESAMPLES = 1000
 
@@ -73,7 +82,7 @@ def identification_rates(
     InvalidParameterError
         If `rank` is no integer of at least 1.
     """
-    searches = _Searches(scores, classes, probes, check_integer("rank", rank, low=1))
+    searches = RankedSearches(scores, classes, probes, check_integer("rank", rank, low=1))
     return searches.rates(np.ones(searches.n))
 
 
@@ -175,6 +184,27 @@ def cmc(scores: ArrayLike, classes: ArrayLike, probes: ArrayLike) -> npt.NDArray
         If shapes do not fit, a score is not finite, a class is enrolled twice, or a search has no
         mate.
     """
+    curve: npt.NDArray[np.float64] = found_by_rank(scores, classes, probes)[0].mean(0)
+    return curve
+
+
+def found_by_rank(
+    scores: ArrayLike, classes: ArrayLike, probes: ArrayLike
+) -> tuple[npt.NDArray[np.float64], IntArray]:
+    """Return how surely each search has its mate among the best, and whose search it is.
+
+    Parameters
+    ----------
+    scores, classes, probes
+        As for `cmc`.
+
+    Returns
+    -------
+    found : ndarray of float64, shape (m, k)
+        In [0, 1]: among the best 1, 2, … k.
+    people : ndarray of int64, shape (m,)
+        Code of the class of each search, from 0 on.
+    """
     values, mate = _checked(scores, classes, probes)
     if (mate < 0).any():
         raise InvalidDataError(
@@ -184,11 +214,10 @@ def cmc(scores: ArrayLike, classes: ArrayLike, probes: ArrayLike) -> npt.NDArray
     ranks = np.arange(1, values.shape[1] + 1)
     better, tied = _standing(values, mate)
     found = np.clip((ranks[None, :] - better[:, None]) / tied[:, None], 0.0, 1.0)
-    curve: npt.NDArray[np.float64] = found.mean(0)
-    return curve
+    return found, np.unique(mate, return_inverse=True)[1].astype(np.int64)
 
 
-class _Searches:
+class RankedSearches:
     """Searches in falling order of what they return, so that a resampling is two sums along it."""
 
     def __init__(self, scores: ArrayLike, classes: ArrayLike, probes: ArrayLike, rank: int) -> None:
@@ -199,7 +228,7 @@ class _Searches:
                 "probes must hold enrolled classes and strangers; got "
                 f"{'no stranger' if mated.all() else 'nobody who is enrolled'}."
             )
-        self.n = len(mate)
+        self.n, self.n_strangers = len(mate), int((~mated).sum())
         self.people = label_codes(as_labels(probes, self.n, "probes"))[0]
         better, tied = _standing(values[mated], mate[mated])
         # What decides a search: the mate's score, or the best that a stranger gets.
@@ -237,14 +266,13 @@ def _at_fpir(
     random_state: RandomState,
 ) -> Estimate:
     most = check_number("fpir", fpir, low=0.0, high=1.0)
-    searches = _Searches(scores, classes, probes, check_integer("rank", rank, low=1))
+    searches = RankedSearches(scores, classes, probes, check_integer("rank", rank, low=1))
 
     def figure(weights: Weights) -> float:
         rates = searches.rates(weights)
         if not (np.isfinite(rates.fpir[-1]) and np.isfinite(rates.fnir[-1])):
             return float("nan")
-        place = int(np.searchsorted(rates.fpir, most, side="right")) - 1
-        return side(float(rates.fnir[place]))
+        return side(float(rates.fnir[last_within(rates.fpir, most)]))
 
     return identity_estimate(
         figure, (searches.people,), n_resamples=n_resamples, random_state=random_state
