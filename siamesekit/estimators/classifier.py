@@ -231,20 +231,30 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         now = self.gallery_.snapshot
-        state = {"labels": encode_labels(now.labels), "aggregate": self.gallery_.aggregate}
-        return state, {"gallery": {"vectors": now.vectors}}
+        state = {
+            "labels": encode_labels(now.labels),
+            "aggregate": self.gallery_.aggregate,
+            "next_id": now.next_id,
+        }
+        ids = torch.tensor(now.ids)
+        return state, {"gallery": {"vectors": now.vectors, "ids": ids}}
 
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
         labels = decode_labels(state.get("labels"))
-        room = 8 * len(labels) * self.embedding_size_ + _HEADER
-        vectors = files.tensors("gallery", room).get("vectors")
+        room = 8 * len(labels) * (self.embedding_size_ + 1) + _HEADER
+        tensors = files.tensors("gallery", room)
+        vectors, ids = tensors.get("vectors"), tensors.get("ids")
+        next_id = state.get("next_id", 0)
         if vectors is None or vectors.dtype != torch.float32 or vectors.ndim != 2:
             raise SavedModelError("its gallery holds no embeddings")
         if len(vectors) != len(labels) or (len(vectors) and len(vectors.T) != self.embedding_size_):
             raise SavedModelError("its gallery does not fit its labels")
+        if type(next_id) is not int or not 0 <= next_id <= 2**63:
+            raise SavedModelError("its next_id is none")
         try:
             self.gallery_ = Gallery(self.head_, state.get("aggregate", self.aggregate))
-            self.gallery_.put_back(vectors.to(self.device_), labels)
+            # Models saved before there were ids have them counted up.
+            self.gallery_.put_back(vectors.to(self.device_), labels, ids, next_id)
         except SiamesekitError as error:
             raise SavedModelError(f"its gallery cannot be used: {error}") from error
 
@@ -256,7 +266,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         check_is_fitted(self)
         return self.gallery_.classes
 
-    def enroll(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def enroll(self, X: ArrayLike, y: ArrayLike, ids: ArrayLike | None = None) -> Self:
         """Add examples to the gallery; nothing is trained.
 
         Parameters
@@ -265,6 +275,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             Items of the shape seen in training.
         y : array-like, shape (n,)
             Class of each: a new one, or one that gets further examples.
+        ids : array-like of int, shape (n,), optional
+            By which `forget` takes single examples away; counted up by default: those of the last
+            n are ``gallery_.ids[-n:]``.
 
         Returns
         -------
@@ -275,20 +288,22 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         ------
         ValueError
             If the items have another shape than in training, an embedding is not finite or the
-            labels do not fit; the gallery is then as it was.
+            labels or ids do not fit; the gallery is then as it was.
         """
         now = self._at_once()
         items = now._check_items(X)
         labels = self._check_labels(y, len(items))
-        now.gallery_.enroll(check_finite(now._embed(items), "X"), labels)
+        now.gallery_.enroll(check_finite(now._embed(items), "X"), labels, ids)
         return self
 
-    def forget(self, classes: ArrayLike) -> Self:
-        """Remove classes, with all their examples, from the gallery.
+    def forget(self, classes: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> Self:
+        """Remove classes, with all their examples, or single examples, from the gallery.
 
         Parameters
         ----------
         classes : label, or array-like or set of labels
+        ids : int, or array-like of int
+            In place of `classes`: these examples alone. A class whose last one goes is gone.
 
         Returns
         -------
@@ -298,10 +313,11 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Raises
         ------
         InvalidDataError
-            If one of them is not enrolled; nothing is then forgotten.
+            If one of them is not enrolled, or not either of `classes` and `ids` is given; nothing
+            is then forgotten.
         """
         check_is_fitted(self)
-        self.gallery_.forget(classes)
+        self.gallery_.forget(classes, ids=ids)
         return self
 
     def predict(self, X: ArrayLike, classes: ArrayLike | None = None) -> np.ndarray:

@@ -301,9 +301,7 @@ def prepare(
     """
     if before is not None and before[1].serves(head, aggregate) and now.continues(before[0]):
         return _continued(now, *before)
-    rows, codes = np.arange(len(now.codes)), now.codes
-    if not now.here.all():
-        rows = np.flatnonzero(now.here[codes])
+    rows = np.arange(len(now.codes)) if now.places is None else now.places
     supports, counts, codes = _supports(head, aggregate, now, rows)
     return Prepared.made(head, aggregate, supports, counts, codes)
 
@@ -312,7 +310,7 @@ def _continued(now: Snapshot, earlier: Snapshot, before: Prepared) -> Prepared:
     """Return a snapshot made ready by what was for an earlier one."""
     known, fresh = len(earlier.names), now.codes[len(earlier.codes) :]
     went = np.flatnonzero(earlier.here & ~now.here[:known])
-    touched = np.unique(fresh)
+    touched = np.union1d(fresh, now.classes_that_lost(earlier))
     touched = touched[now.here[touched]]
     supports, counts = before.supports[:0], np.empty(0, dtype=np.int64)
     if len(touched):
@@ -321,6 +319,7 @@ def _continued(now: Snapshot, earlier: Snapshot, before: Prepared) -> Prepared:
         # Of classes that are all new, no example stands among the earlier ones.
         start = len(earlier.codes) if touched[0] >= known else 0
         rows = start + np.flatnonzero(chosen[now.codes[start:]])
+        rows = rows[now.gone[rows] > now.time]
         supports, counts, touched = _supports(before.head, before.aggregate, now, rows)
     changed = touched[touched < known]
     return before.changed(

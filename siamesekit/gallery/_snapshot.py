@@ -1,7 +1,7 @@
 """What a gallery holds at one moment, and how the next moment follows from it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from siamesekit._labels import check_same_kind, join_labels
 from siamesekit._types import IntArray
+from siamesekit.errors import InvalidDataError
 
 __all__ = ["Growth", "Snapshot", "values_behind", "vectors_behind"]
 
@@ -37,9 +38,15 @@ class Snapshot:
         Class of each: its position in `names`.
     names : ndarray, shape (k,)
         Classes, in the order in which they came, forgotten ones among them.
+    all_ids : ndarray of int64, shape (t,)
+        Id of each example, forgotten ones among them; no two that are here have the same.
     ends : ndarray of int64, shape (k,)
         When each class is forgotten. Later moments write to it: a time after `time` is none of
         this one's.
+    gone : ndarray of int64, shape (t,)
+        When each example is forgotten by its own id, in the same way.
+    next_id : int
+        Larger than every id there ever was: who leaves an id behind leaves it for ever.
     time : int
         How often something had been forgotten.
     size : int
@@ -55,7 +62,10 @@ class Snapshot:
     all_vectors: Tensor
     codes: IntArray
     names: np.ndarray
+    all_ids: IntArray
     ends: IntArray
+    gone: IntArray
+    next_id: int
     time: int
     size: int
     index: Mapping[Any, int]
@@ -65,13 +75,13 @@ class Snapshot:
     def empty() -> "Snapshot":
         """Return a snapshot of no examples."""
         none = np.empty(0, dtype=np.int64)
-        return Snapshot(torch.empty(0, 0), none, np.empty(0, dtype=object), none, 0, 0, {}, [])
+        names = np.empty(0, dtype=object)
+        return Snapshot(torch.empty(0, 0), none, names, none, none, none, 0, 0, 0, {}, [])
 
     @staticmethod
-    def of(vectors: Tensor, labels: np.ndarray) -> "Snapshot":
+    def of(vectors: Tensor, labels: np.ndarray, ids: IntArray, next_id: int) -> "Snapshot":
         """Return a snapshot of some examples, which it shares."""
-        growth = Growth(Snapshot.empty())
-        return growth.enroll(vectors, labels) if len(labels) else growth.now
+        return Growth(Snapshot.empty()).enroll(vectors, labels, ids, next_id)
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -84,26 +94,35 @@ class Snapshot:
         return here
 
     @cached_property
-    def _places(self) -> IntArray | None:
+    def places(self) -> IntArray | None:
         """Where the examples stand that are not forgotten; None where nothing is."""
         if self.size == len(self.codes):
             return None
-        return np.flatnonzero(self.here[self.codes])
+        return np.flatnonzero(self.here[self.codes] & (self.gone > self.time))
 
     @cached_property
     def vectors(self) -> Tensor:
         """Embeddings, in the order in which they were enrolled, shape (n, d)."""
-        if self._places is None:
+        if self.places is None:
             return self.all_vectors
         with torch.inference_mode(False), torch.no_grad():
-            return self.all_vectors[torch.from_numpy(self._places).to(self.all_vectors.device)]
+            return self.all_vectors[torch.from_numpy(self.places).to(self.all_vectors.device)]
 
     @cached_property
     def labels(self) -> np.ndarray:
         """Class of each example, shape (n,)."""
-        codes = self.codes if self._places is None else self.codes[self._places]
+        codes = self.codes if self.places is None else self.codes[self.places]
         labels: np.ndarray = self.names[codes]
         return labels
+
+    @cached_property
+    def ids(self) -> IntArray:
+        """Id of each example, shape (n,)."""
+        ids = self.all_ids if self.places is None else self.all_ids[self.places]
+        # Those of later moments stand in the same memory.
+        ids = ids.view()
+        ids.flags.writeable = False
+        return ids
 
     @cached_property
     def order(self) -> IntArray:
@@ -148,6 +167,15 @@ class Snapshot:
         own = (len(self.codes), self.time)
         return self.index is earlier.index and own >= (len(earlier.codes), earlier.time)
 
+    def classes_that_lost(self, earlier: "Snapshot") -> IntArray:
+        """Return the codes of classes of which single examples were forgotten since, sorted."""
+        if self.time == earlier.time:
+            return np.empty(0, dtype=np.int64)
+        gone = self.gone[: len(earlier.codes)]
+        lost = np.flatnonzero((gone > earlier.time) & (gone <= self.time))
+        codes: IntArray = np.unique(self.codes[lost])
+        return codes
+
 
 class Growth:
     """Room behind a snapshot, into which the examples of later ones are written.
@@ -173,21 +201,35 @@ class Growth:
         """Take in a snapshot without what it has forgotten."""
         codes = np.flatnonzero(start.here)
         names, own = start.names[codes], start.codes
-        if start._places is not None:
-            own = np.searchsorted(codes, own[start._places])
+        if start.places is not None:
+            own = np.searchsorted(codes, own[start.places])
         self._vectors, self._codes, self._names = start.vectors, own, names
+        self._ids, self._gone = start.ids, np.full(len(own), _NEVER)
+        self._rows: dict[int, int] | None = None
         self._counts = np.bincount(own, minlength=len(names)).tolist()
         self._ends = np.full(len(names), _NEVER)
         self._index: dict[Any, int] = {label: k for k, label in enumerate(names.tolist())}
         self._namesakes = [-1] * len(names)
-        self.now = self._snapshot(len(own), names, 0, len(own))
+        self.now = self._snapshot(len(own), names, start.next_id, 0, len(own))
 
-    def _snapshot(self, n: int, names: np.ndarray, time: int, size: int) -> Snapshot:
-        ends = self._ends[: len(names)]
-        vectors, codes = self._vectors[:n], self._codes[:n]
-        return Snapshot(vectors, codes, names, ends, time, size, self._index, self._namesakes)
+    def _snapshot(self, n: int, names: np.ndarray, next_id: int, time: int, size: int) -> Snapshot:
+        return Snapshot(
+            self._vectors[:n],
+            self._codes[:n],
+            names,
+            self._ids[:n],
+            self._ends[: len(names)],
+            self._gone[:n],
+            next_id,
+            time,
+            size,
+            self._index,
+            self._namesakes,
+        )
 
-    def enroll(self, vectors: Tensor, labels: np.ndarray) -> Snapshot:
+    def enroll(
+        self, vectors: Tensor, labels: np.ndarray, ids: IntArray | None = None, next_id: int = 0
+    ) -> Snapshot:
         """Return the snapshot in which examples stand behind those of `now`.
 
         Parameters
@@ -195,15 +237,25 @@ class Growth:
         vectors : Tensor of float32, shape (n, d)
         labels : ndarray, shape (n,)
             As `as_labels` returns them.
+        ids : ndarray of int64, shape (n,), optional
+            None of them negative, and none twice. Counted up from `Snapshot.next_id` by default.
+        next_id : int
+            What `Snapshot.next_id` is to be at least.
 
         Raises
         ------
         InvalidDataError
-            If the kind of label does not fit, or one would have to be rounded.
+            If the kind of label does not fit, one would have to be rounded, an id is here already
+            or there are no more to be counted up.
         """
         now = self.now
+        if not len(labels):
+            if next_id > now.next_id:
+                self.now = replace(now, next_id=next_id)
+            return self.now
         n, k = len(now.codes), len(now.names)
         check_same_kind(labels, now.names)
+        keys = self._new_ids(ids, len(labels))
         new: dict[Any, int] = {}
         codes, places = [], []
         for place, label in enumerate(labels.tolist()):
@@ -223,19 +275,62 @@ class Growth:
         self._counts += [0] * len(new)
         for code in codes:
             self._counts[code] += 1
-        self.now = self._snapshot(n + len(codes), names, now.time, now.size + len(codes))
+        self._ids = values_behind(self._ids, n, keys)
+        self._gone = values_behind(self._gone, n, np.full(len(keys), _NEVER))
+        if self._rows is not None:
+            self._rows.update(zip(keys.tolist(), range(n, n + len(keys)), strict=True))
+        next_id = max(now.next_id, next_id, int(keys.max()) + 1)
+        self.now = self._snapshot(n + len(codes), names, next_id, now.time, now.size + len(codes))
         return self.now
+
+    def rows_of(self, ids: list[int]) -> list[int | None]:
+        """Return where the examples of some ids stand; None for those that are not here."""
+        now = self.now
+        if self._rows is None:  # who counts up and forgets classes pays nothing for it
+            self._rows = {key: row for row, key in enumerate(now.all_ids.tolist())}
+        rows = [self._rows.get(key) for key in ids]
+        return [None if row is None or not self._is_here(row) else row for row in rows]
+
+    def _is_here(self, row: int) -> bool:
+        now = self.now
+        return bool(now.ends[now.codes[row]] > now.time and now.gone[row] > now.time)
+
+    def _new_ids(self, ids: IntArray | None, n: int) -> IntArray:
+        if ids is None:
+            if self.now.next_id > _NEVER - n:
+                raise InvalidDataError("ids must be given: the largest there is was given before.")
+            return np.arange(self.now.next_id, self.now.next_id + n)
+        # What is larger than all there ever were is new.
+        if int(ids.min()) < self.now.next_id:
+            listed = ids.tolist()
+            rows = self.rows_of(listed)
+            taken = [key for key, row in zip(listed, rows, strict=True) if row is not None]
+            if taken:
+                raise InvalidDataError(f"ids must be new; {taken[0]} is enrolled already.")
+        return ids
 
     def forget(self, gone: IntArray) -> Snapshot:
         """Return the snapshot that lacks some classes of `now`, given by their codes."""
-        now = self.now
         gone = np.unique(gone)
-        size = now.size - sum(self._counts[code] for code in gone.tolist())
+        return self._without(gone, sum(self._counts[code] for code in gone.tolist()))
+
+    def forget_rows(self, rows: IntArray) -> Snapshot:
+        """Return the snapshot that lacks some examples of `now`, given by where they stand."""
+        codes, counts = np.unique(self.now.codes[rows], return_counts=True)
+        for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+            self._counts[code] -= count
+        self._gone[rows] = self.now.time + 1
+        return self._without(codes[[self._counts[code] == 0 for code in codes.tolist()]], len(rows))
+
+    def _without(self, gone: IntArray, lost: int) -> Snapshot:
+        """Return the snapshot that lacks some classes and, in all, so many examples."""
+        now = self.now
+        size = now.size - lost
         if not size:
-            self._begin(Snapshot.empty())
+            self._begin(replace(Snapshot.empty(), next_id=now.next_id))
             return self.now
         self._ends[gone] = now.time + 1
-        later = self._snapshot(len(now.codes), now.names, now.time + 1, size)
+        later = self._snapshot(len(now.codes), now.names, now.next_id, now.time + 1, size)
         if len(now.codes) - size > len(now.codes) // _SHARE:
             self._begin(later)
         else:

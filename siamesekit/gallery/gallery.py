@@ -17,6 +17,7 @@ from siamesekit._labels import as_classes, as_labels, check_same_kind
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.gallery._best import Best, check_scores, digest
+from siamesekit.gallery._ids import as_ids, check_distinct
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
@@ -54,10 +55,12 @@ class Gallery:
         Embeddings, in the order in which they were enrolled. Not to be written to.
     labels : ndarray, shape (n,)
         Class of each.
+    ids : ndarray of int64, shape (n,)
+        Id of each, by which it alone can be forgotten. Not to be written to.
     classes : ndarray, shape (k,)
         Sorted classes that have at least one example.
     snapshot : Snapshot
-        All three at one moment, where other threads enroll and forget meanwhile.
+        All four at one moment, where other threads enroll and forget meanwhile.
 
     Notes
     -----
@@ -85,19 +88,21 @@ class Gallery:
     def __getstate__(self) -> dict[str, Any]:
         # Locks cannot be copied, and a view would take all the memory behind it along.
         now = self._snapshot
-        own = {"head": self.head, "aggregate": self.aggregate}
-        return own | {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
+        own = {"head": self.head, "aggregate": self.aggregate, "next_id": now.next_id}
+        examples = {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
+        return own | examples | {"ids": now.ids.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.head, self.aggregate = state["head"], state["aggregate"]
-        self._start(Snapshot.of(state["vectors"], state["labels"]))
+        examples = (state[name] for name in ("vectors", "labels", "ids", "next_id"))
+        self._start(Snapshot.of(*examples))
 
     def __len__(self) -> int:
         return len(self._snapshot)
 
     @property
     def snapshot(self) -> Snapshot:
-        """Vectors, labels and classes of one moment."""
+        """Vectors, labels, ids and classes of one moment."""
         return self._snapshot
 
     @property
@@ -111,41 +116,66 @@ class Gallery:
         return self._snapshot.labels
 
     @property
+    def ids(self) -> IntArray:
+        """Id of each example, shape (n,)."""
+        return self._snapshot.ids
+
+    @property
     def classes(self) -> np.ndarray:
         """Sorted classes that have at least one example, shape (k,)."""
         return self._snapshot.classes
 
     # -- who is here --------------------------------------------------------------------------
 
-    def enroll(self, vectors: Tensor, labels: ArrayLike) -> None:
+    def enroll(
+        self, vectors: Tensor | np.ndarray, labels: ArrayLike, ids: ArrayLike | None = None
+    ) -> IntArray:
         """Add examples; a class that is here already gets more of them.
 
         Parameters
         ----------
-        vectors : Tensor of float, shape (n, d)
+        vectors : Tensor or ndarray of float, shape (n, d)
             Finite, and not so large that the head cannot compare them.
         labels : array-like, shape (n,)
             Of the kind already here: numbers beside numbers, strings beside strings.
+        ids : array-like of int, shape (n,), optional
+            By which each can be forgotten alone: at least 0, below 2**63, none that is here and
+            none twice. By default they are counted up, from above all there ever were.
+
+        Returns
+        -------
+        ndarray of int64, shape (n,)
+            The ids.
 
         Raises
         ------
         InvalidDataError
-            If lengths, the dimension or the kind of label do not fit, or an embedding is not
-            finite or too large: for the head, or a million times as large as those of half of
+            If lengths, the dimension, the kind of label or the ids do not fit, or an embedding is
+            not finite or too large: for the head, or a million times as large as those of half of
             all others. The gallery is then as it was.
         """
         vectors = _as_vectors(vectors, "vectors")
         own = as_labels(labels, "y", len(vectors))
+        keys = None if ids is None else _new_ids(ids, len(vectors))
         self._check_lengths(vectors, self._check_comparable(vectors))
-        self._add(vectors, own)
+        return self._add(vectors, own, keys)
 
-    def put_back(self, vectors: Tensor, labels: ArrayLike) -> None:
+    def put_back(
+        self,
+        vectors: Tensor,
+        labels: ArrayLike,
+        ids: ArrayLike | None = None,
+        next_id: int = 0,
+    ) -> None:
         """Enroll what was enrolled before, as from a file: however long it is beside the others.
 
         Parameters
         ----------
         vectors : Tensor of float, shape (n, d)
         labels : array-like, shape (n,)
+        ids : array-like of int, shape (n,), optional
+        next_id : int
+            Larger than every id there was in what is put back.
 
         Raises
         ------
@@ -154,8 +184,9 @@ class Gallery:
         """
         vectors = _as_vectors(vectors, "vectors")
         own = as_labels(labels, "y", len(vectors))
+        keys = None if ids is None else _new_ids(ids, len(vectors))
         self._check_comparable(vectors)
-        self._add(vectors, own)
+        self._add(vectors, own, keys, next_id)
 
     def too_large(self, vectors: Tensor) -> np.ndarray:
         """Return which embeddings `enroll` would refuse beside the others, shape (n,) of bool.
@@ -167,34 +198,56 @@ class Gallery:
         """
         return self._sizes(vectors)[1]
 
-    def _add(self, vectors: Tensor, own: np.ndarray) -> None:
-        if not len(own):
-            return
+    def _add(
+        self, vectors: Tensor, own: np.ndarray, keys: IntArray | None, next_id: int = 0
+    ) -> IntArray:
         with self._writing:
             now = self._snapshot
-            if len(now):
+            if len(now) and len(own):
                 _check_dim(now, vectors)
                 check_same_kind(own, now.names)
             with self._growing() as growth:
-                self._snapshot = growth.enroll(vectors, own)
+                self._snapshot = growth.enroll(vectors, own, keys, next_id)
+            return self._snapshot.all_ids[len(self._snapshot.all_ids) - len(own) :].copy()
 
-    def forget(self, classes: ArrayLike) -> None:
-        """Remove all examples of `classes`.
+    def forget(self, labels: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> None:
+        """Remove all examples of some classes, or single examples by their ids.
 
         Parameters
         ----------
-        classes : label, or array-like or set of labels
+        labels : label, or array-like or set of labels
+        ids : int, or array-like of int
+            In place of `labels`: these examples alone. A class whose last one goes is gone.
 
         Raises
         ------
         InvalidDataError
-            If one of them is not here; nothing is then forgotten.
+            If one of them is not here, or not either of `labels` and `ids` is given; nothing is
+            then forgotten.
         """
-        named = as_classes(classes)
+        if (labels is None) == (ids is None):
+            raise InvalidDataError("forget must be given labels, or ids in their place.")
+        if ids is not None:
+            self._forget_ids(as_ids(np.atleast_1d(np.asarray(ids))))
+            return
+        named = as_classes(labels)  # type: ignore[arg-type]
         with self._writing, self._growing() as growth:
             gone = _codes_of(growth.now, named)
             if len(gone):
                 self._snapshot = growth.forget(gone)
+
+    def _forget_ids(self, keys: IntArray) -> None:
+        keys = np.unique(keys)
+        with self._writing, self._growing() as growth:
+            rows = growth.rows_of(keys.tolist())
+            unknown = [key for key, row in zip(keys.tolist(), rows, strict=True) if row is None]
+            if unknown:
+                raise InvalidDataError(
+                    f"ids must be enrolled; {_shorten(unknown)} "
+                    f"{'is' if len(unknown) == 1 else 'are'} not."
+                )
+            if len(keys):
+                self._snapshot = growth.forget_rows(np.array(rows, dtype=np.int64))
 
     def positions_of(self, classes: ArrayLike) -> IntArray:
         """Return where each of `classes` stands in `self.classes`.
@@ -474,6 +527,12 @@ def _as_head(head: object) -> Head:
             f"head must be a Head, its class or its name in the registry; got {shown(head)}."
         )
     return made
+
+
+def _new_ids(ids: ArrayLike, n: int) -> IntArray:
+    keys = as_ids(ids, n=n)
+    check_distinct(keys)
+    return keys
 
 
 def _as_vectors(vectors: object, name: str) -> Tensor:

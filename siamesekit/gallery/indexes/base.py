@@ -14,6 +14,7 @@ from siamesekit._files import write_whole
 from siamesekit._params import Part
 from siamesekit._types import ArrayLike, FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidDataError, SavedModelError
+from siamesekit.gallery._ids import as_ids, check_distinct
 from siamesekit.gallery.indexes import _container
 
 __all__ = ["METRICS", "Index", "Metric", "are_among"]
@@ -68,14 +69,8 @@ class Index(Part, ABC):
             If they are not so. The index is then as it was.
         """
         array = self._check_vectors(vectors, "vectors")
-        keys = _check_ids(ids)
-        if len(keys) != len(array):
-            raise InvalidDataError(
-                f"ids must hold one id a vector: {len(array)} vectors were given {len(keys)} ids."
-            )
-        unique, counts = np.unique(keys, return_counts=True)
-        if (counts > 1).any():
-            raise InvalidDataError(f"ids must be distinct; {unique[counts > 1][0]} is there twice.")
+        keys = as_ids(ids, n=len(array))
+        check_distinct(keys)
         if (taken := self._holds(keys)).any():
             raise InvalidDataError(f"ids must be new; {keys[taken][0]} is in the index already.")
         if len(keys):
@@ -93,7 +88,7 @@ class Index(Part, ABC):
         InvalidDataError
             If one of them is not here; nothing is then removed.
         """
-        keys = np.unique(_check_ids(ids))
+        keys = np.unique(as_ids(ids))
         if (missing := ~self._holds(keys)).any():
             raise InvalidDataError(f"ids must be in the index; {keys[missing][0]} is not.")
         if len(keys):
@@ -211,19 +206,6 @@ def _as_array(values: ArrayLike, name: str) -> np.ndarray:
         return np.asarray(given)
     except ValueError as error:
         raise InvalidDataError(f"{name} must be one regular array: {error}.") from error
-
-
-def _check_ids(ids: ArrayLike) -> IntArray:
-    array = _as_array(ids, "ids")
-    if array.ndim == 1 and array.size == 0:
-        return np.empty(0, np.int64)
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise InvalidDataError(
-            f"ids must be integers of shape (n,); got {array.dtype} of shape {array.shape}."
-        )
-    if (array < 0).any() or int(array.max()) >= 2**63:
-        raise InvalidDataError("ids must be at least 0 and below 2**63.")
-    return array.astype(np.int64)
 
 
 def are_among(ids: IntArray, places: Mapping[int, int]) -> np.ndarray:
