@@ -20,6 +20,7 @@ __all__ = [
     "check_flag",
     "check_integer",
     "check_integers",
+    "check_kind",
     "check_number",
     "check_path",
     "choice",
@@ -160,6 +161,16 @@ def check_flag(name: str, value: object) -> bool:
     return bool(value)
 
 
+def check_kind(name: str, value: object, kind: type, *, none: bool = False) -> None:
+    """Raise `InvalidParameterError` unless `value` is a `kind`, or None where that is allowed."""
+    if not isinstance(value, kind) and not (none and value is None):
+        also = " or None" if none else ""
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        raise InvalidParameterError(
+            f"{name} must be {article} {kind.__name__}{also}; got {shown(value)}."
+        )
+
+
 def check_callable(name: str, value: object, does: str) -> None:
     """Raise `InvalidParameterError` unless `value` can be called; `does` says with what.
 
@@ -171,7 +182,7 @@ def check_callable(name: str, value: object, does: str) -> None:
 
 
 def _takes(value: Callable[..., object], does: str) -> bool:
-    arguments = does.partition("(")[2].partition(")")[0].split(",")
+    arguments = does.partition("(")[2].partition(")")[0].replace(",", " ").split()
     try:
         signature = inspect.signature(value)
     except (TypeError, ValueError):  # what is written in C may not say

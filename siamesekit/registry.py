@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
-from siamesekit._checks import check_choice, near_matches, shown
+from siamesekit._checks import check_callable, check_choice, check_kind, near_matches, shown
 from siamesekit._copying import copied
 from siamesekit.errors import (
     InvalidParameterError,
@@ -134,7 +134,15 @@ def register_family(
         Takes what follows the colon and returns a part class; raises `UnknownPartError`.
     names : callable
         Takes nothing and returns all that may follow the colon.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `kind` or `prefix` is no such string, or `get` or `names` cannot be called.
     """
+    check_kind("prefix", prefix, str)
+    check_callable("get", get, "(name)")
+    check_callable("names", names, "()")
     _families[check_choice("kind", kind, KINDS)][prefix] = _Family(get, names)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-__all__ = ["sentence"]
+__all__ = ["TASKS", "sentence"]
 
 
 class _Facts(Protocol):
@@ -28,7 +28,7 @@ def sentence(facts: _Facts) -> str:
 
     The part behind the last semicolon is the interval's.
     """
-    return "; ".join([*_TASKS[facts.task](facts), *_classes(facts), _INTERVALS[facts.task]])
+    return "; ".join([*TASKS[facts.task](facts), *_classes(facts), _INTERVALS[facts.task]])
 
 
 def _episodes(facts: _Facts) -> list[str]:
@@ -62,7 +62,7 @@ def _verification(facts: _Facts) -> list[str]:
     ]
 
 
-_TASKS = {"episodes": _episodes, "runs": _runs, "verification": _verification}
+TASKS = {"episodes": _episodes, "runs": _runs, "verification": _verification}
 _INTERVALS = {
     "episodes": "95 % interval: Student's t over episodes, widened near 0 and 1 to Wilson's",
     "runs": "95 % interval: Wilson's over trials",

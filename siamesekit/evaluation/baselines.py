@@ -32,9 +32,9 @@ def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
         If they are no tensors of these shapes.
     """
     for name, vectors in {"a": a, "b": b}.items():
-        if not isinstance(vectors, Tensor) or vectors.ndim != 2:
+        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or vectors.layout != torch.strided:
             got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
-            raise InvalidDataError(f"{name} must be a tensor of shape (n, d); got {got}.")
+            raise InvalidDataError(f"{name} must be a dense tensor of shape (n, d); got {got}.")
     unit_a = torch.nn.functional.normalize(a.float(), dim=1)
     unit_b = torch.nn.functional.normalize(b.float(), dim=1)
     return unit_a @ unit_b.T

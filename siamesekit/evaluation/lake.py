@@ -102,7 +102,8 @@ def runs_accuracy(
 def _triples(
     runs: Iterable[tuple[ArrayLike, ArrayLike, ArrayLike]],
 ) -> list[tuple[ArrayLike, ArrayLike, ArrayLike]]:
-    if isinstance(runs, str) or not isinstance(runs, Iterable):
+    # An array of no dimension says that it can be walked through, and cannot.
+    if isinstance(runs, str) or not isinstance(runs, Iterable) or getattr(runs, "ndim", 1) == 0:
         raise InvalidDataError(
             f"runs must be (support, query, answers) each; got {type(runs).__name__}."
         )

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from siamesekit._checks import check_integer, check_number
+from siamesekit._checks import check_choice, check_integer, check_kind, check_number, shown
 from siamesekit.environment import environment
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.evaluation._facts import Label, json_of
 from siamesekit.evaluation._inputs import as_numbers
-from siamesekit.evaluation._protocol import sentence
+from siamesekit.evaluation._protocol import TASKS, sentence
 
 __all__ = ["Result", "mean_interval", "wilson_interval"]
 
@@ -56,6 +56,11 @@ class Result:
     environment : dict
         Commit, machine, the processors that could be used (``affinity``), threads and versions:
         see `siamesekit.environment`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If an attribute is of another kind, or a share lies outside [0, 1].
     """
 
     name: str
@@ -73,6 +78,26 @@ class Result:
     chosen_classes: tuple[Label, ...] | None = None
     model: Mapping[str, Any] | None = field(default=None, hash=False)
     environment: Mapping[str, Any] = field(default_factory=environment, hash=False)
+
+    def __post_init__(self) -> None:
+        check_kind("name", self.name, str)
+        check_number("value", self.value, low=0, high=1)
+        _check_interval(self.interval)
+        check_integer("n_episodes", self.n_episodes, low=0)
+        check_integer("n_trials", self.n_trials, low=0)
+        check_number("chance", self.chance, low=0, high=1)
+        check_number("seconds", self.seconds, low=0)
+        check_choice("task", self.task, TASKS)
+        check_kind("parameters", self.parameters, Mapping)
+        check_kind("model", self.model, Mapping, none=True)
+        check_kind("environment", self.environment, Mapping)
+        try:
+            sentence(self)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidParameterError(
+                f"parameters must say how a figure of task {self.task!r} is made; "
+                f"got {shown(self.parameters)}, which lacks {error}."
+            ) from error
 
     @property
     def protocol(self) -> str:
@@ -101,6 +126,13 @@ class Result:
             f"{self.name}: {self.value:.2%} [{low:.2%}, {high:.2%}] "
             f"({self.n_episodes} episodes, {self.n_trials} trials; chance {self.chance:.2%})"
         )
+
+
+def _check_interval(interval: object) -> None:
+    if not isinstance(interval, tuple) or len(interval) != 2:
+        raise InvalidParameterError(f"interval must be (low, high); got {shown(interval)}.")
+    low = check_number("interval[0]", interval[0], low=0, high=1)
+    check_number("interval[1]", interval[1], low=low, high=1)
 
 
 def wilson_interval(successes: float, n: int) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn, optim
 from torch.optim.lr_scheduler import LRScheduler
 
-from siamesekit._checks import check_integer, check_number, shown
+from siamesekit._checks import check_integer, check_kind, check_number, shown
 from siamesekit.errors import InvalidParameterError
 
 __all__ = ["KochSchedule", "KochScheduleOf", "LayerwiseSGD", "layerwise_sgd"]
@@ -100,9 +100,15 @@ class KochSchedule(LRScheduler):
     steps_per_epoch : int
     ramp : int
         Epochs until the momenta are final; the paper does not say how many.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `optimizer` is no SGD, or a number is no integer of at least 1.
     """
 
     def __init__(self, optimizer: optim.Optimizer, steps_per_epoch: int, ramp: int = 20) -> None:
+        check_kind("optimizer", optimizer, optim.SGD)
         self.steps_per_epoch = check_integer("steps_per_epoch", steps_per_epoch, low=1)
         self.ramp = check_integer("ramp", ramp, low=1)
         self.momenta = [group["momentum"] for group in optimizer.param_groups]

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from siamesekit._checks import shown
+from siamesekit._checks import check_kind
 from siamesekit.backbones.outputs import embeddings_in
-from siamesekit.errors import InvalidDataError, InvalidParameterError, SiamesekitError
+from siamesekit.errors import InvalidDataError, SiamesekitError
 from siamesekit.training.device import autocast, resolve_device
-from siamesekit.training.items import own_float
+from siamesekit.training.items import check_items, own_float
 
 __all__ = ["embed_batch", "embed_items", "memory_format"]
 
@@ -93,14 +93,9 @@ def embed_items(
     InvalidParameterError
         If another argument is not as said.
     """
-    if not isinstance(backbone, nn.Module):
-        raise InvalidParameterError(f"backbone must be a Module; got {shown(backbone)}.")
-    if not isinstance(items, Tensor) or items.ndim < 2 or items.layout != torch.strided:
-        raise InvalidDataError(
-            f"items must be a dense tensor of shape (n, c, h, w) or (n, f); got {shown(items)}."
-        )
-    if not isinstance(precision, torch.dtype):
-        raise InvalidParameterError(f"precision must be a torch.dtype; got {shown(precision)}.")
+    check_kind("backbone", backbone, nn.Module)
+    check_items(items)
+    check_kind("precision", precision, torch.dtype)
     device = resolve_device(device)
     was_training = backbone.training
     backbone.eval()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from siamesekit._checks import check_kind, check_number
 from siamesekit._triplets import AnchorRows, Classes, row_blocks
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import TrainingDivergedError
@@ -51,7 +52,15 @@ def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
         divided by their root mean square, in [0, 1]. ``active``: share of all triplets of the
         batch with ``d(a, p) - d(a, n) + margin > 0``, or of the chosen ones where a miner chose;
         NaN where there is no margin or no such triplet.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `charge` is no `Charge`, or `margin` no finite number.
     """
+    check_kind("charge", charge, Charge)
+    if margin is not None:
+        check_number("margin", margin)
     distances = -charge.scores
     if distances.ndim == 1 and isinstance(charge.tuples, Pairs):
         same = charge.labels[charge.tuples.i] == charge.labels[charge.tuples.j]

@@ -5,17 +5,33 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from siamesekit._checks import shown
+from siamesekit._checks import check_kind, shown
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["Augment", "as_float", "draw_batch", "own_float"]
+__all__ = ["Augment", "as_float", "check_items", "draw_batch", "own_float"]
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 """Takes a float batch and a generator on the same device; returns the changed batch."""
 
 
+def check_items(items: object) -> None:
+    """Raise `InvalidDataError` unless `items` are a tensor of which a backbone takes batches."""
+    known = isinstance(items, Tensor) and items.ndim >= 2 and items.layout == torch.strided
+    if not known or len(items) == 0 or items.is_complex():  # type: ignore[arg-type, attr-defined]
+        raise InvalidDataError(
+            f"items must be a dense tensor of shape (n, c, h, w) or (n, f); got {shown(items)}."
+        )
+
+
 def as_float(items: Tensor) -> Tensor:
-    """Return items as float32: uint8 divided by 255, bool as 0 and 1, floats as they are."""
+    """Return items as float32: uint8 divided by 255, bool as 0 and 1, floats as they are.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `items` is no tensor.
+    """
+    check_kind("items", items, Tensor)
     if items.dtype == torch.uint8:
         return items.float().div_(255)
     return items.float()

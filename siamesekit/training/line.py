@@ -7,6 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from siamesekit._checks import check_kind
 from siamesekit._types import Pairs, Tuples
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
@@ -56,7 +57,8 @@ class TrainingLine(nn.Module):
     Raises
     ------
     InvalidParameterError
-        If the loss takes embeddings and so would leave a learned head untrained.
+        If a part is of another kind, or the loss takes embeddings and so would leave a learned head
+        untrained.
     """
 
     def __init__(
@@ -68,6 +70,11 @@ class TrainingLine(nn.Module):
         precision: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
+        check_kind("backbone", backbone, nn.Module)
+        check_kind("head", head, Head)
+        check_kind("loss", loss, Loss)
+        check_kind("miner", miner, Miner, none=True)
+        check_kind("precision", precision, torch.dtype)
         if loss.takes == "embeddings" and any(True for _ in head.parameters()):
             raise InvalidParameterError(
                 f"loss {type(loss).__name__} works on embeddings and would never train head "

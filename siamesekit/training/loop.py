@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from siamesekit._checks import check_callable, shown
-from siamesekit.errors import InvalidParameterError
+from siamesekit._checks import check_callable, check_integer, check_kind, shown
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.samplers import Sampler
 from siamesekit.training.checkpoint import Checkpoint
 from siamesekit.training.fingerprint import fingerprint
 from siamesekit.training.history import History
-from siamesekit.training.items import Augment
+from siamesekit.training.items import Augment, check_items
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Callback, Plan, Validate
 from siamesekit.training.run import Run
@@ -93,14 +93,21 @@ def train(
     A step whose embeddings, loss, gradients or statistics are not finite changes nothing: not the
     weights, buffers, the optimiser, the schedule's place, the average, nor what the loss remembers.
     """
+    check_kind("line", line, TrainingLine)
+    check_kind("sampler", sampler, Sampler)
+    check_kind("plan", plan, Plan, none=True)
+    check_kind("checkpoint", checkpoint, Checkpoint, none=True)
+    check_integer("seed", seed, low=0)
+    check_items(items)
+    _check_labels(labels, len(items))
+    if augment is not None:
+        check_callable("augment", augment, "(batch, generator) -> batch")
     plan = plan or Plan()
     if plan.patience is not None and validate is None:
         raise InvalidParameterError("patience needs a validation; got validation=None.")
     _check_callbacks(callbacks)
     if validate is not None:
         check_callable("validate", validate, "(line) -> score")
-    if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
-        raise InvalidParameterError(f"checkpoint must be a Checkpoint; got {shown(checkpoint)}.")
     # Whatever mode the caller is in: without gradients nothing would be learned.
     with torch.inference_mode(False), torch.enable_grad():
         run = Run(line, items, labels, sampler, plan, augment, seed)
@@ -126,6 +133,18 @@ def train(
                     file.write(run.state_dict())
         run.finish()
     return run.history
+
+
+def _check_labels(labels: object, n: int) -> None:
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (n,):
+        found = (
+            f"{labels.dtype} of shape {tuple(labels.shape)}"
+            if isinstance(labels, Tensor)
+            else shown(labels)
+        )
+        raise InvalidDataError(
+            f"labels must be a tensor of int64, one an item, of shape ({n},); got {found}."
+        )
 
 
 def _check_callbacks(callbacks: object) -> None:

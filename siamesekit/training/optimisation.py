@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import (
     PolynomialLR,
 )
 
-from siamesekit._checks import check_choice, check_number
+from siamesekit._checks import check_choice, check_integer, check_kind, check_number
 from siamesekit.errors import InvalidParameterError, SiamesekitError
 from siamesekit.training._constraints import OPTIMIZERS, SCHEDULES
 
@@ -70,6 +70,7 @@ def make_optimizer(
         If a parameter is not allowed, or what comes is no optimiser of weights of `line` that
         steps by itself.
     """
+    check_kind("line", line, nn.Module)
     cls = spec.func if isinstance(spec, partial) else spec
     if callable(cls) and not isinstance(cls, type):
         make: Any = spec
@@ -255,6 +256,8 @@ def make_schedule(spec: ScheduleSpec, optimizer: optim.Optimizer, steps: int) ->
     InvalidParameterError
         If a parameter is not allowed, or what comes is no schedule of `optimizer`.
     """
+    check_kind("optimizer", optimizer, optim.Optimizer)
+    check_integer("steps", steps, low=0)
     if callable(spec):
         return _own_schedule(spec, optimizer, steps)
     check_choice("schedule", spec, SCHEDULES)

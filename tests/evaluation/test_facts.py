@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,3 +190,39 @@ def test_a_validation_can_be_pickled_and_names_its_items() -> None:
     assert repr(again) == repr(validation) == "OneShotValidation(5 3-way episodes of 20 items)"
     np.testing.assert_array_equal(again.episodes.query, validation.episodes.query)
     assert again.labels.tolist() == Y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("name", 3),
+        ("value", "high"),
+        ("value", 1.5),
+        ("interval", 0.5),
+        ("interval", (0.9, 0.1)),
+        ("n_trials", -1),
+        ("chance", None),
+        ("seconds", float("nan")),
+        ("task", "guess"),
+        ("parameters", [5, 1]),
+        ("parameters", {}),
+        ("model", "omniglot"),
+        ("environment", None),
+    ],
+)
+def test_a_figure_without_its_facts_is_refused(argument: str, value: Any) -> None:
+    facts: dict[str, Any] = {
+        "name": "runs",
+        "value": 0.5,
+        "interval": (0.4, 0.6),
+        "n_episodes": 1,
+        "n_trials": 20,
+        "chance": 0.05,
+        "seed": None,
+        "seconds": 0.1,
+        "task": "runs",
+        "parameters": {"ways": [20]},
+    }
+    assert Result(**facts).value == 0.5
+    with pytest.raises(InvalidParameterError, match=f"^{argument}"):
+        Result(**facts | {argument: value})

@@ -324,9 +324,9 @@ def test_what_is_unknown_is_worth_nothing() -> None:
 
 
 def test_bad_images_of_baselines_are_named() -> None:
-    with pytest.raises(InvalidDataError, match="a must be a tensor"):
+    with pytest.raises(InvalidDataError, match="a must be a dense tensor"):
         cosine_similarity(E, torch.from_numpy(E))  # type: ignore[arg-type]
-    with pytest.raises(InvalidDataError, match="b must be a tensor of shape"):
+    with pytest.raises(InvalidDataError, match="b must be a dense tensor of shape"):
         cosine_similarity(torch.from_numpy(E), torch.zeros(3))
     with pytest.raises(InvalidDataError, match="a must be finite"):
         modified_hausdorff(np.full((1, 3, 3), np.nan), np.ones((1, 3, 3)))
