@@ -7,10 +7,17 @@ embeddings, a miner chooses the comparisons worth training on, and a loss charge
 from importlib.metadata import version
 
 from siamesekit.errors import SiamesekitError
-from siamesekit.estimators import SiameseClassifier
+from siamesekit.estimators import SiameseClassifier, SiameseEmbedder
 from siamesekit.gallery import Gallery
 from siamesekit.registry import register
 
-__all__ = ["Gallery", "SiameseClassifier", "SiamesekitError", "__version__", "register"]
+__all__ = [
+    "Gallery",
+    "SiameseClassifier",
+    "SiameseEmbedder",
+    "SiamesekitError",
+    "__version__",
+    "register",
+]
 
 __version__ = version("siamesekit")

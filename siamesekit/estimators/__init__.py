@@ -1,5 +1,6 @@
 """Fit and predict, as in scikit-learn."""
 
 from siamesekit.estimators.classifier import SiameseClassifier
+from siamesekit.estimators.embedder import SiameseEmbedder
 
-__all__ = ["SiameseClassifier"]
+__all__ = ["SiameseClassifier", "SiameseEmbedder"]

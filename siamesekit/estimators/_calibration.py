@@ -105,7 +105,7 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> Maps:
             "No class that similarity could be calibrated on has two items, so it says about one "
             "half of all pairs; calibrate(X, y) takes others.",
             TrainingHealthWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     if len(scores) == 0:
         scores, same = np.zeros(1), np.zeros(1, dtype=bool)

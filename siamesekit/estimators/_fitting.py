@@ -1,5 +1,6 @@
 """From the arguments of an estimator to a trained line."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamesekit._checks import check_number
-from siamesekit._random import drawing_from, seed_from
+from siamesekit._random import drawing_from
 from siamesekit._types import IntArray, Shape
 from siamesekit.backbones import Backbone
 from siamesekit.errors import InvalidDataError, InvalidParameterError
@@ -37,7 +38,7 @@ from siamesekit.training.embedding import embed_batch, memory_format
 from siamesekit.training.health import check_outcome
 from siamesekit.training.loop import Validate
 
-__all__ = ["Fitting", "make_line"]
+__all__ = ["Fitting", "Material", "hold_out", "make_line", "of_classes"]
 
 _WAY = 20
 _EPISODES = 5
@@ -49,8 +50,44 @@ _FINISHING = 40_000
 _LOOKED_AT = 1024
 
 
-class Fitting:
-    """One call of an estimator's ``fit``: parts made, data split, line trained.
+@dataclass(frozen=True)
+class Material:
+    """What a line is trained on, and what chooses among its epochs.
+
+    Attributes
+    ----------
+    items : Tensor, shape (n, c, h, w) or (n, f)
+    labels : Tensor of int64, shape (n,)
+        Class of each item as the loss sees it, ``0 .. k - 1``.
+    sampler : Sampler
+        Bound to them.
+    validate : callable or None
+    n_classes : int
+        Classes that the loss has to know of.
+    facts : dict
+        What a checkpoint has to agree with beside what `train` is given.
+    people : Tensor of int64, shape (n,), or None
+        Class of each item as far as it is known, where `labels` say something else.
+    """
+
+    items: Tensor
+    labels: Tensor
+    sampler: Sampler
+    validate: Validate | None
+    n_classes: int
+    facts: dict[str, Any]
+    people: Tensor | None = None
+
+
+def of_classes(
+    estimator: Any,
+    items: Tensor,
+    codes: IntArray,
+    groups: IntArray | None,
+    classes: np.ndarray,
+    seed: int,
+) -> tuple[Material, np.ndarray]:
+    """Return what to train on of items whose classes are known, and which items are held out.
 
     Parameters
     ----------
@@ -58,27 +95,53 @@ class Fitting:
         Has the arguments of `SiameseClassifier`.
     items : Tensor, shape (n, c, h, w) or (n, f)
     codes : ndarray of int64, shape (n,)
-        Class of each item, ``0 .. k - 1``.
+        Class of each item.
     groups : ndarray of int64, shape (n,), or None
     classes : ndarray, shape (k,)
-        Their names.
+        The names of all codes.
+    seed : int
 
-    Attributes
-    ----------
-    held_out : ndarray of bool, shape (n,)
+    Returns
+    -------
+    Material
+    ndarray of bool, shape (n,)
         Items of the classes that choose among epochs and are not trained on.
     """
+    given = estimator.validation if callable(estimator.validation) else None
+    share = None if given else estimator.validation
+    held_out = hold_out("validation", share, codes, groups, seed)
+    validate = given or _validation(items, codes, groups, held_out, seed)
+    kept = torch.from_numpy(~held_out)
+    trained, own = np.unique(codes[~held_out], return_inverse=True)
+    labels = torch.from_numpy(own.astype(np.int64))
+    own_groups = None if groups is None else torch.from_numpy(groups[~held_out])
+    sampler = make_sampler(estimator.sampler, lambda: _choose_sampler(labels, own_groups))
+    material = Material(
+        items=items if bool(kept.all()) else items[kept.to(items.device)],
+        labels=labels,
+        sampler=sampler.bind(labels, own_groups, seed=seed),
+        validate=validate,
+        n_classes=len(trained),
+        facts={"labels": (labels, classes.tolist()), "validation": (share, validate)},
+    )
+    return material, held_out
 
-    def __init__(
-        self,
-        estimator: Any,
-        items: Tensor,
-        codes: IntArray,
-        groups: IntArray | None,
-        classes: np.ndarray,
-    ) -> None:
+
+class Fitting:
+    """One call of an estimator's ``fit``: parts made, line trained.
+
+    Parameters
+    ----------
+    estimator : object
+        Has the arguments of `SiameseClassifier`.
+    material : Material
+    seed : int
+    """
+
+    def __init__(self, estimator: Any, material: Material, seed: int) -> None:
         self.estimator = estimator
-        self.seed = seed_from(estimator.random_state)
+        self.material = material
+        self.seed = seed
         self.plan = Plan(
             max_epochs=estimator.max_epochs,
             learning_rate=estimator.learning_rate,
@@ -89,27 +152,11 @@ class Fitting:
             patience=estimator.patience,
             verbose=estimator.verbose,
         )
-        shape = tuple(items.shape[1:])
+        shape = tuple(material.items.shape[1:])
         self.device = resolve_device(estimator.device)
         self.augment = make_augment(estimator.augment, shape)
-        given = estimator.validation if callable(estimator.validation) else None
-        share = None if given else estimator.validation
-        held_out = _hold_out(share, codes, groups, self.seed)
-        self.held_out = held_out
-        self.share = share
-        self.classes = classes
-        self.validate = given or self._validation(items, codes, groups, held_out)
-        kept = torch.from_numpy(~held_out)
-        self.items = items if bool(kept.all()) else items[kept.to(items.device)]
-        trained, train_codes = np.unique(codes[~held_out], return_inverse=True)
-        self.n_classes = len(trained)
-        self.labels = torch.from_numpy(train_codes.astype(np.int64))
-        train_groups = None if groups is None else torch.from_numpy(groups[~held_out])
-        self.sampler = make_sampler(
-            estimator.sampler, lambda: _choose_sampler(self.labels, train_groups)
-        ).bind(self.labels, train_groups, seed=self.seed)
-        with drawing_from(self.seed):
-            self.line = make_line(estimator, shape, self.n_classes, self.device)
+        with drawing_from(seed):
+            self.line = make_line(estimator, shape, material.n_classes, self.device)
 
     def run(self) -> History:
         """Train the line; return what happened."""
@@ -120,12 +167,12 @@ class Fitting:
             checkpoint = Checkpoint(checkpoint)
         history = train(
             self.line,
-            self.items.to(self.device),
-            self.labels,
-            self.sampler,
+            self.material.items.to(self.device),
+            self.material.labels,
+            self.material.sampler,
             self.plan,
             augment=self.augment,
-            validate=self.validate,
+            validate=self.material.validate,
             callbacks=self.estimator.callbacks,
             checkpoint=checkpoint,
             seed=self.seed,
@@ -137,12 +184,8 @@ class Fitting:
 
     def _facts(self) -> dict[str, Any]:
         """Return what a checkpoint has to agree with beside what `train` is given."""
-        return {
-            # Parts given with weights start from them; two such runs are not the same.
-            "weights": self.line.state_dict(),
-            "labels": (self.labels, self.classes.tolist()),
-            "validation": (self.share, self.validate),
-        }
+        # Parts given with weights start from them; two such runs are not the same.
+        return {"weights": self.line.state_dict(), **self.material.facts}
 
     def _check_outcome(self, history: History) -> None:
         """Look at embeddings of training items as they will be used, in ``eval()`` mode.
@@ -157,8 +200,9 @@ class Fitting:
         TrainingHealthWarning
             If they lie much closer together than in training.
         """
-        some = np.random.default_rng(self.seed).permutation(len(self.items))[:_LOOKED_AT]
-        items = self.items[torch.from_numpy(some).to(self.items.device)]
+        own = self.material.items
+        some = np.random.default_rng(self.seed).permutation(len(own))[:_LOOKED_AT]
+        items = own[torch.from_numpy(some).to(own.device)]
         embeddings = embed_items(self.line.backbone, items, self.device, self.line.precision)
         known = embeddings[comparable(self.line.head, embeddings)]
         check_outcome(known, len(embeddings), history, type(self.line.backbone).__name__)
@@ -167,30 +211,15 @@ class Fitting:
         """Let the backbone fit to the trained classes what is not trained."""
         if not isinstance(self.line.backbone, Backbone):
             return
-        some = _items_to_finish_on(self.labels.numpy(), self.seed)
+        own = self.material
+        labels = own.labels if own.people is None else own.people
+        some = _items_to_finish_on(labels.numpy(), self.seed)
 
         def embed(network: torch.nn.Module) -> Tensor:
-            items = self.items[some.to(self.items.device)]
+            items = own.items[some.to(own.items.device)]
             return embed_items(network, items, self.device, self.line.precision)
 
-        self.line.backbone = self.line.backbone.finish(embed, self.labels[some])
-
-    def _validation(
-        self, items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray
-    ) -> Validate | None:
-        if not held_out.any():
-            return None
-        mask = torch.from_numpy(held_out)
-        own_codes = codes[held_out]
-        own_groups = None if groups is None else groups[held_out]
-        return one_shot_validation(
-            items[mask.to(items.device)],
-            own_codes,
-            way=_largest_way(own_codes, own_groups),
-            n_episodes=_VALIDATION_EPISODES,
-            groups=own_groups,
-            random_state=self.seed,
-        )
+        self.line.backbone = self.line.backbone.finish(embed, labels[some])
 
 
 def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:
@@ -262,19 +291,53 @@ def _choose_sampler(labels: Tensor, groups: Tensor | None) -> Sampler:
     return BalancedSampler(classes=classes, per_class=max(2, _BATCH // classes))
 
 
-def _hold_out(
-    share: float | None, codes: IntArray, groups: IntArray | None, seed: int
+def _validation(
+    items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray, seed: int
+) -> Validate | None:
+    if not held_out.any():
+        return None
+    mask = torch.from_numpy(held_out)
+    own_codes = codes[held_out]
+    own_groups = None if groups is None else groups[held_out]
+    return one_shot_validation(
+        items[mask.to(items.device)],
+        own_codes,
+        way=_largest_way(own_codes, own_groups),
+        n_episodes=_VALIDATION_EPISODES,
+        groups=own_groups,
+        random_state=seed,
+    )
+
+
+def hold_out(
+    argument: str, share: float | None, codes: IntArray, groups: IntArray | None, seed: int
 ) -> np.ndarray:
-    """Return which items belong to the held-out groups (or classes), shape (n,) of bool."""
+    """Return which items belong to the held-out groups (or classes), shape (n,) of bool.
+
+    Parameters
+    ----------
+    argument : str
+        Which of the estimator's arguments asks for it.
+    share : float or None
+        Of the groups, or of the classes where there are none, in (0, 1); None holds out nothing.
+    codes : ndarray of int64, shape (n,)
+    groups : ndarray of int64, shape (n,), or None
+    seed : int
+
+    Raises
+    ------
+    InvalidDataError
+        If too few would be held out, or left.
+    """
     if share is None:
         return np.zeros(len(codes), dtype=bool)
-    check_number("validation", share, low=0.0, high=1.0, open_low=True, open_high=True)
+    check_number(argument, share, low=0.0, high=1.0, open_low=True, open_high=True)
     unit, name, least = (codes, "classes", 2) if groups is None else (groups, "groups", 1)
     known = np.unique(unit)
     n_held = max(least, round(share * len(known)))
     if len(known) - n_held < least:
         raise InvalidDataError(
-            f"validation={share} of {len(known)} {name} leaves too few of them: at least {least} "
+            f"{argument}={share} of {len(known)} {name} leaves too few of them: at least {least} "
             f"must be held out, and as many left to train on."
         )
     held = np.random.default_rng(seed).choice(known, n_held, replace=False)

@@ -105,7 +105,7 @@ def check_writable(line: TrainingLine) -> None:
     try:
         _state_of({argument: getattr(line, argument) for argument in _PARTS})
     except InvalidParameterError as error:
-        warnings.warn(f"This model can be used but not saved: {error}", stacklevel=4)
+        warnings.warn(f"This model can be used but not saved: {error}", stacklevel=5)
 
 
 def _state_of(parts: Mapping[str, nn.Module]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -165,44 +165,52 @@ def _name_of(cls: type[Any]) -> str:
 # -- reading ----------------------------------------------------------------------------------
 
 
-def read_description(cls: type[Any], files: Files) -> dict[str, Any]:
-    """Return the description of a saved estimator of the class `cls`, in the newest format.
+def read_description(
+    family: Mapping[str, type[Any]], files: Files
+) -> tuple[dict[str, Any], type[Any]]:
+    """Return the description of a saved estimator, in the newest format, and its class.
+
+    Parameters
+    ----------
+    family : mapping from name to class
+        The estimators that there are.
+    files : Files
 
     Raises
     ------
     SavedModelError
-        If it is of another class, or lacks a section.
+        If it is of none of them, or lacks a section.
     """
     found = files.description
     description = upgraded(found) if found["format"] == 1 else found
     name = description.get("estimator")
-    if name != _name_of(cls):
-        raise SavedModelError(f"it was saved by {name!r}, and {_name_of(cls)} cannot load that")
+    if not isinstance(name, str) or name not in family:
+        raise SavedModelError(f"it was saved by {name!r}, and {', '.join(family)} cannot load that")
     for section in ("params", "parts", "fitted"):
         if not isinstance(description.get(section), dict):
             raise SavedModelError(f"its section {section!r} is missing")
-    return description
+    return description, family[name]
 
 
 def read_params(
-    cls: type[Any], description: Mapping[str, Any], given: Mapping[str, Any]
+    cls: type[Any], saved_by: type[Any], description: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the arguments of a saved estimator.
+    """Return the arguments for `cls` of an estimator that was saved by `saved_by`.
 
-    What json could not hold, or is not installed here, becomes the default; one warning names
-    all of these.
+    What only the latter has is left out; what json could not hold, or is not installed here,
+    becomes the default, and one warning names all of these.
 
     Raises
     ------
     SavedModelError
-        If they are not those of `cls`.
+        If they are not those of `saved_by`.
 
     Warns
     -----
     UserWarning
     """
     saved, known = description["params"], cls._get_param_names()
-    strange = sorted(set(saved) - set(known))
+    strange = sorted(set(saved) - set(saved_by._get_param_names()))
     if strange:
         raise SavedModelError(f"its arguments {strange} are unknown to this version")
     params, lost = {}, []

@@ -2,7 +2,8 @@
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from siamesekit._checks import check_all, check_choice, check_path, near_matches
 from siamesekit._copying import copied
 from siamesekit._params import merge_params
-from siamesekit._random import RandomState
+from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, FloatArray, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder, _saving
@@ -31,7 +32,7 @@ from siamesekit.estimators._calibration import (
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._finite import check_finite, keep_finite
-from siamesekit.estimators._fitting import Fitting
+from siamesekit.estimators._fitting import Fitting, Material, of_classes
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._inputs import (
     check_groups,
@@ -72,33 +73,57 @@ class SiameseEstimator(
 
     A subclass has a constructor with (at least) the arguments below, each with its row in
     `CONSTRAINTS`, and says what it keeps beside the trained network by overriding
-    `_keeps_training_items`, `_keep`, `_state` and
-    `_restore_state`. All else (parameters by name,
-    training, embedding, comparing, saving and loading) stands here.
+    `_keeps_training_items`, `_keep`, `_calibrate_on`, `_start_empty`, `_state` and
+    `_restore_state`. All else (parameters by name, training, embedding, comparing, saving and
+    loading) stands here.
     """
 
-    backbone: str | type[torch.nn.Module] | torch.nn.Module
-    head: str | type[Head] | Head
-    loss: str | type[Loss] | Loss
-    miner: str | type[Miner] | Miner | None
-    sampler: str | type[Sampler] | Sampler
-    augment: str | Augment | None
-    max_epochs: int
-    learning_rate: float
-    weight_decay: float
-    optimizer: OptimizerSpec
-    schedule: ScheduleSpec
-    averaging: float | None
-    validation: float | Validate | None
-    patience: int | None
-    callbacks: Sequence[Callback]
-    checkpoint: str | os.PathLike[str] | Checkpoint | None
-    device: Device
-    precision: Precision
-    random_state: RandomState
-    verbose: bool
     trained_classes_: np.ndarray | None
     chosen_classes_: np.ndarray | None
+
+    def __init__(
+        self,
+        backbone: str | type[torch.nn.Module] | torch.nn.Module = "auto",
+        head: str | type[Head] | Head = "cosine",
+        loss: str | type[Loss] | Loss = "episodic",
+        miner: str | type[Miner] | Miner | None = None,
+        sampler: str | type[Sampler] | Sampler = "auto",
+        augment: str | Augment | None = "auto",
+        max_epochs: int = 30,
+        learning_rate: float = 3e-3,
+        weight_decay: float = 1e-4,
+        optimizer: OptimizerSpec = "adamw",
+        schedule: ScheduleSpec = "one-cycle",
+        averaging: float | None = None,
+        validation: float | Validate | None = None,
+        patience: int | None = None,
+        callbacks: Sequence[Callback] = (),
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        random_state: RandomState = None,
+        verbose: bool = False,
+    ) -> None:
+        self.backbone = backbone
+        self.head = head
+        self.loss = loss
+        self.miner = miner
+        self.sampler = sampler
+        self.augment = augment
+        self.max_epochs = max_epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.averaging = averaging
+        self.validation = validation
+        self.patience = patience
+        self.callbacks = callbacks
+        self.checkpoint = checkpoint
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
@@ -186,15 +211,20 @@ class SiameseEstimator(
             If data or parameters cannot be used; what was fitted before is then kept. All errors
             of this package derive from `siamesekit.errors.SiamesekitError`.
         """
-        # All happens on a copy, so that an error leaves what was fitted before as it was.
+        with self._afresh() as fresh:
+            fresh._fit(X, y, groups)
+        return self
+
+    @contextmanager
+    def _afresh(self) -> Iterator[Self]:
+        """Give a copy to be fitted, and take over what it is then, unless an error comes out."""
         fresh = copy.copy(self)
         for name in [name for name in vars(fresh) if name.endswith("_")]:
             delattr(fresh, name)  # attributes of an earlier fit, which this one may not set
         # Whatever mode the caller is in: without gradients nothing would be learned.
         with torch.inference_mode(False), torch.enable_grad():
-            fresh._fit(X, y, groups)
+            yield fresh
         self.__dict__ = fresh.__dict__
-        return self
 
     def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
         check_all(CONSTRAINTS, self.get_params(deep=False))
@@ -208,34 +238,53 @@ class SiameseEstimator(
                 f"got 1 class: {classes[0]!r}."
             )
         group_codes = check_groups(groups, codes, classes)
-        standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
-        items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
-        fit = Fitting(self, items, codes, group_codes, classes)
-        _saving.check_writable(fit.line)
-        self.history_ = fit.run()
-        self.input_shape_ = tuple(items.shape[1:])
-        if len(self.input_shape_) == 1:
-            self.n_features_in_ = self.input_shape_[0]
-        self.n_classes_trained_ = fit.n_classes
-        self.device_, self.precision_ = fit.device, fit.line.precision
-        self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
-        self.trained_classes_ = classes[np.unique(codes[~fit.held_out])]
-        self.chosen_classes_ = self._classes_that_chose(classes[np.unique(codes[fit.held_out])])
-        some, self.calibration_source_ = items_to_calibrate_on(codes, fit.held_out)
+        items = self._learn_items(given)
+        seed = seed_from(self.random_state)
+        aside = self._set_aside(codes, group_codes, seed)
+        kept = np.flatnonzero(~aside)
+        material, chose = of_classes(
+            self,
+            items[kept] if aside.any() else items,
+            codes[kept],
+            None if group_codes is None else group_codes[kept],
+            classes,
+            seed,
+        )
+        self._train(material, seed)
+        chosen = codes[kept[chose]]
+        self.trained_classes_ = classes[np.unique(codes[kept[~chose]])]
+        self.chosen_classes_ = self._classes_that_chose(classes[np.unique(chosen)])
+        unseen = aside if aside.any() else np.isin(codes, chosen)
+        some, source = items_to_calibrate_on(codes, unseen)
         keeps = self._keeps_training_items()
         # What is not kept need not be embedded as a whole either.
-        own = (
-            np.arange(len(codes)) if keeps else some[few_classes(encode(codes[some])[1], fit.seed)]
-        )
+        own = np.arange(len(codes)) if keeps else some[few_classes(encode(codes[some])[1], seed)]
         vectors, (labels, codes, own) = keep_finite(
             self.head_, self._embed(items[own]), labels[own], codes[own], own
         )
         self.embedding_size_ = int(vectors.shape[1])
         pairs = torch.from_numpy(np.flatnonzero(np.isin(own, some)))
-        self.calibration_, self.proba_slope_ = calibrate(
-            self.head_, vectors[pairs.to(vectors.device)], torch.from_numpy(codes)[pairs], fit.seed
+        self._calibrate_on(
+            vectors[pairs.to(vectors.device)], torch.from_numpy(codes)[pairs], source, seed
         )
         self._keep(vectors, labels)
+
+    def _learn_items(self, given: Tensor) -> Tensor:
+        """Return training items as the network takes them; note what others are to be like."""
+        standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
+        items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
+        return items
+
+    def _train(self, material: Material, seed: int) -> None:
+        fit = Fitting(self, material, seed)
+        _saving.check_writable(fit.line)
+        self.history_ = fit.run()
+        self.input_shape_ = tuple(material.items.shape[1:])
+        if len(self.input_shape_) == 1:
+            self.n_features_in_ = self.input_shape_[0]
+        self.n_classes_trained_ = material.n_classes
+        self.device_, self.precision_ = fit.device, fit.line.precision
+        self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
 
     def _classes_that_chose(self, held_out: np.ndarray) -> np.ndarray:
         """Return the classes whose score chose among epochs, sorted."""
@@ -244,6 +293,22 @@ class SiameseEstimator(
         return held_out
 
     # -- what a subclass keeps beside the network -----------------------------------------------
+
+    def _set_aside(self, codes: IntArray, groups: IntArray | None, seed: int) -> np.ndarray:
+        """Return which items are for calibration alone, shape (n,) of bool; by default none.
+
+        Whole classes, and whole groups where there are any: neither trained on, nor asked which
+        epoch is best.
+        """
+        return np.zeros(len(codes), dtype=bool)
+
+    def _calibrate_on(self, vectors: Tensor, codes: Tensor, source: str, seed: int) -> None:
+        """Fit the maps from scores to probabilities to pairs of embedded items."""
+        self.calibration_, self.proba_slope_ = calibrate(self.head_, vectors, codes, seed)
+        self.calibration_source_ = source
+
+    def _start_empty(self) -> None:
+        """Set what `_keep` and `_restore_state` set, for a model that another estimator saved."""
 
     def _keeps_training_items(self) -> bool:
         """Return whether `_keep` wants the embeddings of all training items, or of some."""
@@ -342,10 +407,8 @@ class SiameseEstimator(
         if fresh.trained_classes_ is not None:
             own, trained = label_codes(labels, fresh.trained_classes_)
             unseen = not bool(np.isin(own, trained).any())
-        fresh.calibration_, fresh.proba_slope_ = calibrate(
-            fresh.head_, vectors, torch.from_numpy(codes), seed=0
-        )
-        fresh.calibration_source_ = HELD_OUT if unseen else TRAINING
+        source = HELD_OUT if unseen else TRAINING
+        fresh._calibrate_on(vectors, torch.from_numpy(codes), source, seed=0)
         self.__dict__ = fresh.__dict__
         return self
 
@@ -434,7 +497,10 @@ class SiameseEstimator(
     def load(cls, path: str | os.PathLike[str], **parts: Any) -> Self:
         """Return the estimator that `save` wrote, on the device that its ``device`` names.
 
-        Nothing in the folder is run: it is numbers, and names of parts in the registry.
+        Nothing in the folder is run: it is numbers, and names of parts in the registry. What
+        another estimator of this package saved can be loaded too, since a backbone, a head and
+        their calibration are all that any of them needs: the rest (a gallery, a threshold) starts
+        empty.
 
         Parameters
         ----------
@@ -473,16 +539,20 @@ class SiameseEstimator(
 
     @classmethod
     def _from_files(cls, files: Files, parts: Mapping[str, Any]) -> Self:
-        description = _saving.read_description(cls, files)
-        loaded = cls(**_saving.read_params(cls, description, parts))
+        family = {known.__name__: known for known in _descendants(SiameseEstimator)}
+        description, saved_by = _saving.read_description(family, files)
+        loaded = cls(**_saving.read_params(cls, saved_by, description, parts))
         _saving.restore(loaded, description, files, parts)
         state = description.get("state")
-        loaded._restore_state(state if isinstance(state, dict) else {}, files)
+        if issubclass(cls, saved_by):
+            loaded._restore_state(state if isinstance(state, dict) else {}, files)
+        else:
+            loaded._start_empty()
         return loaded
 
     @classmethod
     def from_pretrained(cls, name: str = "omniglot", **parts: Any) -> Self:
-        """Return a trained classifier that comes with the package; its gallery is empty.
+        """Return a trained estimator that comes with the package; its gallery is empty.
 
         Parameters
         ----------
@@ -548,6 +618,15 @@ class SiameseEstimator(
 
     def _embed(self, items: Tensor) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)
+
+
+def _descendants(cls: type[SiameseEstimator]) -> list[type[SiameseEstimator]]:
+    """Return this package's classes that derive from `cls`."""
+    found = []
+    for known in cls.__subclasses__():
+        found += [known] if known.__module__.startswith("siamesekit.") else []
+        found += _descendants(known)
+    return found
 
 
 def _as_part(argument: str, value: Any) -> Any:

@@ -229,6 +229,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             vectors, labels = vectors[torch.from_numpy(~large).to(vectors.device)], labels[~large]
         self.gallery_.enroll(vectors, labels)
 
+    def _start_empty(self) -> None:
+        self.gallery_ = Gallery(self.head_, self.aggregate)
+
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         now = self.gallery_.snapshot
         state = {

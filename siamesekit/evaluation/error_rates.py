@@ -5,17 +5,23 @@ least ``t``; the false match rate (FMR, also FAR or FPR) is the share of pairs o
 match, the false non-match rate (FNMR, also FRR) the share of pairs of one class that do not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from siamesekit._checks import check_number
+from siamesekit._promise import drawn_people
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
-from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
+from siamesekit.evaluation._bootstrap import (
+    Estimate,
+    Weights,
+    comparison_weights,
+    identity_estimate,
+)
 from siamesekit.evaluation._inputs import as_labels, check_both_kinds, checked_pairs, label_codes
 
 __all__ = [
@@ -292,7 +298,22 @@ def min_dcf(
 
 
 class RankedPairs:
-    """Pairs in falling order of their scores, so that each resampling is two sums along it."""
+    """Pairs in falling order of their scores, so that each resampling is two sums along it.
+
+    Parameters
+    ----------
+    scores, same, identities
+        As for `roc_auc`.
+
+    Attributes
+    ----------
+    n : int
+        Number of pairs.
+    members : tuple of ndarray of int64, each of shape (n,), or None
+        Code of the first and of the second identity of each pair, in the order given.
+    share_same : float
+        In (0, 1).
+    """
 
     def __init__(self, scores: ArrayLike, same: ArrayLike, identities: Identities | None) -> None:
         values, truth = checked_pairs(scores, same)
@@ -301,6 +322,7 @@ class RankedPairs:
         self.members = None if identities is None else member_codes(identities, truth)
         order = np.argsort(-values, kind="stable")
         self._order, self._same = order, truth[order]
+        self.share_same = float(truth.mean())
         ranked = values[order]
         # The last pair of each run of equal scores.
         self._ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
@@ -315,6 +337,15 @@ class RankedPairs:
             fmr = np.concatenate([[0.0], false[self._ends]]) / false[-1]
             tmr = np.concatenate([[0.0], matches[self._ends]]) / matches[-1]
         return ErrorRates(self._thresholds, fmr, 1 - tmr)
+
+    def resampled(self, n_resamples: int, seed: int) -> Iterator[ErrorRates]:
+        """Yield the rates of bootstrap samples of people, but for those without a kind of pair."""
+        assert self.members is not None
+        n = 1 + max(int(codes.max()) for codes in self.members)
+        for drawn in drawn_people(n, n_resamples, np.random.default_rng(seed)):
+            rates = self.rates(comparison_weights(drawn, self.members))
+            if np.isfinite(rates.fmr[-1]) and np.isfinite(rates.fnmr[-1]):
+                yield rates
 
 
 def member_codes(identities: Identities, truth: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:

@@ -47,22 +47,24 @@ def best_threshold(scores: ArrayLike, same: ArrayLike) -> float:
         np.concatenate([[0], np.cumsum(~truth)])
         + np.concatenate([[0], np.cumsum(truth[::-1])])[::-1]
     )
-    between = np.concatenate([[_below(values[0]) < values[0]], values[1:] > values[:-1], [True]])
+    between = np.concatenate(
+        [[value_below(values[0]) < values[0]], values[1:] > values[:-1], [True]]
+    )
     place = int(np.argmax(np.where(between, right, -1)))
     if place == 0:
-        return _below(float(values[0]))
+        return value_below(float(values[0]))
     if place == len(values):
-        return -_below(-float(values[-1]))
-    return _between(float(values[place - 1]), float(values[place]))
+        return -value_below(-float(values[-1]))
+    return value_between(float(values[place - 1]), float(values[place]))
 
 
-def _between(low: float, high: float) -> float:
+def value_between(low: float, high: float) -> float:
     """Return the number half way, or `low` where no float lies between."""
     middle = (low + high) / 2 if math.isfinite(low + high) else low / 2 + high / 2
     return middle if low < middle < high else low
 
 
-def _below(value: float) -> float:
+def value_below(value: float) -> float:
     """Return a finite number below `value`, 1 below where floats are so fine; or the least."""
     lower = min(value - 1.0, math.nextafter(value, -math.inf))
     return max(lower, -sys.float_info.max)

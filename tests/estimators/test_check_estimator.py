@@ -2,9 +2,9 @@
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from siamesekit import SiameseClassifier
+from siamesekit import SiameseClassifier, SiameseEmbedder
 
 
-@parametrize_with_checks([SiameseClassifier()])
-def test_scikit_learn_accepts_the_classifier(estimator: object, check: object) -> None:
+@parametrize_with_checks([SiameseClassifier(), SiameseEmbedder()])
+def test_scikit_learn_accepts_the_estimators(estimator: object, check: object) -> None:
     check(estimator)  # type: ignore[operator]
