@@ -3,6 +3,7 @@
 from siamesekit.backbones.auto import choose_backbone
 from siamesekit.backbones.base import Backbone
 from siamesekit.backbones.conv4 import Conv4
+from siamesekit.backbones.freezing import learning_layers, still_norms, train_last
 from siamesekit.backbones.koch import KochNet
 from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
@@ -20,4 +21,7 @@ __all__ = [
     "TurnedNet",
     "WhitenedNet",
     "choose_backbone",
+    "learning_layers",
+    "still_norms",
+    "train_last",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from siamesekit._checks import check_kind
 from siamesekit._types import Pairs, Tuples
+from siamesekit.backbones.freezing import still_norms
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
 from siamesekit.losses import Loss, PairLoss
@@ -93,13 +94,8 @@ class TrainingLine(nn.Module):
         does one without weights in a backbone that is frozen as a whole.
         """
         super().train(mode)
-        trained = [p.requires_grad for p in self.backbone.parameters()]
-        frozen_backbone = bool(trained) and not any(trained)
-        for layer in self.backbone.modules() if mode else ():
-            if isinstance(layer, nn.modules.batchnorm._NormBase):
-                own = [p.requires_grad for p in layer.parameters()]
-                if not any(own) if own else frozen_backbone:
-                    layer.eval()
+        if mode:
+            still_norms(self.backbone)
         return self
 
     def embed(self, x: Tensor) -> Tensor:
