@@ -1,7 +1,15 @@
 """How good is it: episodes, retrieval, baselines."""
 
 from siamesekit.evaluation._bootstrap import Estimate
-from siamesekit.evaluation.baselines import cosine_similarity, modified_hausdorff
+from siamesekit.evaluation.baselines import (
+    BASELINES,
+    Baseline,
+    cosine_similarity,
+    fit_baselines,
+    modified_hausdorff,
+    score_baselines,
+    tanimoto_similarity,
+)
 from siamesekit.evaluation.calibration import (
     CalibrationReport,
     cllr,
@@ -48,6 +56,8 @@ from siamesekit.evaluation.ties import share_of_ties
 from siamesekit.evaluation.verification import best_threshold, verification_accuracy
 
 __all__ = [
+    "BASELINES",
+    "Baseline",
     "CalibrationReport",
     "Curve",
     "Episodes",
@@ -70,6 +80,7 @@ __all__ = [
     "episode_accuracy",
     "equal_error_rate",
     "error_rates",
+    "fit_baselines",
     "fit_calibration",
     "fnir_at_fpir",
     "fnmr_at_fmr",
@@ -87,8 +98,10 @@ __all__ = [
     "roc_auc",
     "roc_curve",
     "runs_accuracy",
+    "score_baselines",
     "score_episodes",
     "share_of_ties",
+    "tanimoto_similarity",
     "tar_at_far",
     "verification_accuracy",
     "wilson_interval",

@@ -1,4 +1,4 @@
-"""Baselines that learn nothing: pixels compared as they are."""
+"""Images compared by the distances between their ink."""
 
 import numpy as np
 import torch
@@ -9,35 +9,7 @@ from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
 from siamesekit.evaluation._inputs import as_numbers
 
-__all__ = ["cosine_similarity", "modified_hausdorff"]
-
-
-def cosine_similarity(a: Tensor, b: Tensor) -> Tensor:
-    """Return the cosines of all of `a` with all of `b`, to be used as a scorer.
-
-    Parameters
-    ----------
-    a : Tensor of float, shape (m, d)
-    b : Tensor of float, shape (n, d)
-
-    Returns
-    -------
-    Tensor of float, shape (m, n)
-        In [-1, 1]; 0 where a vector is 0. On ink (1) and paper (0) this is the nearest-neighbour
-        baseline of Lake et al. (2015) and Koch et al. (2015, Table 2).
-
-    Raises
-    ------
-    InvalidDataError
-        If they are no tensors of these shapes.
-    """
-    for name, vectors in {"a": a, "b": b}.items():
-        if not isinstance(vectors, Tensor) or vectors.ndim != 2 or vectors.layout != torch.strided:
-            got = tuple(vectors.shape) if isinstance(vectors, Tensor) else type(vectors).__name__
-            raise InvalidDataError(f"{name} must be a dense tensor of shape (n, d); got {got}.")
-    unit_a = torch.nn.functional.normalize(a.float(), dim=1)
-    unit_b = torch.nn.functional.normalize(b.float(), dim=1)
-    return unit_a @ unit_b.T
+__all__ = ["modified_hausdorff"]
 
 
 def modified_hausdorff(a: ArrayLike, b: ArrayLike) -> Tensor:
