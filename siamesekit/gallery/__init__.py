@@ -1,6 +1,18 @@
 """Who is it: enroll, identify, forget."""
 
+from siamesekit.gallery._open_set import TooFewPeopleWarning
 from siamesekit.gallery.gallery import Gallery
+from siamesekit.gallery.identify import Identification
 from siamesekit.gallery.indexes import ExactIndex, FaissIndex, Index, UsearchIndex
+from siamesekit.gallery.threshold import Threshold
 
-__all__ = ["ExactIndex", "FaissIndex", "Gallery", "Index", "UsearchIndex"]
+__all__ = [
+    "ExactIndex",
+    "FaissIndex",
+    "Gallery",
+    "Identification",
+    "Index",
+    "Threshold",
+    "TooFewPeopleWarning",
+    "UsearchIndex",
+]

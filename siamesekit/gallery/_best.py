@@ -10,7 +10,7 @@ from torch import Tensor
 from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["Best", "check_scores", "digest"]
+__all__ = ["Best", "check_scores", "digest", "mixed"]
 
 
 class Best:
@@ -119,7 +119,7 @@ class Best:
         tied[rows] = True
         items = np.flatnonzero(tied)
         numbers[items], lowest[items] = self._digest_of_query(items), np.iinfo(np.uint64).max
-        draws = _mixed(numbers[rows], self._digests_of_classes(codes))
+        draws = mixed(numbers[rows], self._digests_of_classes(codes))
         np.minimum.at(lowest, rows, draws)
         drawn = draws == lowest[rows]
         self.codes[rows[drawn]] = codes[drawn]
@@ -163,7 +163,7 @@ def _distinct(rows: IntArray, codes: IntArray) -> tuple[IntArray, IntArray]:
     return rows[first], codes[first]
 
 
-def _mixed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def mixed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return well-spread numbers made of two each (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         x = a + b * np.uint64(0x9E3779B97F4A7C15)

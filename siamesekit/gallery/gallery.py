@@ -18,6 +18,7 @@ from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.gallery._best import Best, check_scores, digest
 from siamesekit.gallery._ids import as_ids, check_distinct
+from siamesekit.gallery._open_set import OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
@@ -32,7 +33,7 @@ _ENORMOUSLY, _SAMPLE = 1e6, 64
 _NAMES = 10_000
 
 
-class Gallery:
+class Gallery(OpenSet):
     """Embeddings of enrolled examples, with the class of each.
 
     Classes and examples come and go; nothing is retrained. Any number of threads may ask, enroll
@@ -84,11 +85,17 @@ class Gallery:
         self._ready: tuple[Snapshot, Prepared] | None = None
         self._usual = 0, 0.0
         self._writing, self._preparing = threading.Lock(), threading.Lock()
+        self._strangers = Strangers()
 
     def __getstate__(self) -> dict[str, Any]:
         # Locks cannot be copied, and a view would take all the memory behind it along.
         now = self._snapshot
-        own = {"head": self.head, "aggregate": self.aggregate, "next_id": now.next_id}
+        own: dict[str, Any] = {
+            "head": self.head,
+            "aggregate": self.aggregate,
+            "next_id": now.next_id,
+        }
+        own |= {"strangers": self._strangers.background}
         examples = {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
         return own | examples | {"ids": now.ids.copy()}
 
@@ -96,6 +103,7 @@ class Gallery:
         self.head, self.aggregate = state["head"], state["aggregate"]
         examples = (state[name] for name in ("vectors", "labels", "ids", "next_id"))
         self._start(Snapshot.of(*examples))
+        self._strangers = Strangers(state.get("strangers"))
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -383,6 +391,9 @@ class Gallery:
         return self._best(now, queries, None, None, answers).worth()
 
     # -- below the surface --------------------------------------------------------------------
+
+    def _as_vectors(self, vectors: object, name: str) -> Tensor:
+        return _as_vectors(vectors, name)
 
     @contextmanager
     def _growing(self) -> Iterator[Growth]:

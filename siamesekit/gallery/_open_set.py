@@ -1,0 +1,529 @@
+"""Who is a stranger: what a gallery promises of people who are not enrolled."""
+
+import threading
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamesekit._checks import check_integer, check_number
+from siamesekit._labels import as_labels, label_kind
+from siamesekit._types import Aggregate, ArrayLike, IntArray
+from siamesekit.errors import InvalidDataError, TooFewTrialsError
+from siamesekit.gallery._best import digest
+from siamesekit.gallery._prepared import Prepared
+from siamesekit.gallery._snapshot import Snapshot
+from siamesekit.gallery.identify import Identification, Ranked, Ranking
+from siamesekit.gallery.threshold import Searches, Threshold, confidence_of, lowest_that_keeps
+from siamesekit.heads import Head
+
+__all__ = ["OpenSet", "Strangers", "TooFewPeopleWarning"]
+
+CONFIDENCE = 0.95
+# Searches that are looked at, of people held out and of people enrolled: a second at most.
+_SEARCHES = 2000
+_SEED = 0
+
+
+class TooFewPeopleWarning(UserWarning):
+    """A promise is kept with less confidence than usual, for so few people can show no more."""
+
+
+class Background(NamedTuple):
+    """People who were neither trained on nor enrolled."""
+
+    vectors: Tensor
+    labels: np.ndarray
+
+
+class Strangers:
+    """What a gallery knows of people who are not enrolled, and what followed from it so far.
+
+    Attributes
+    ----------
+    background : Background or None
+    """
+
+    def __init__(self, background: Background | None = None) -> None:
+        self.background = background
+        self.working = threading.Lock()
+        # Of one snapshot, one background and one head as it is; replaced as a whole.
+        self.known: tuple[tuple[object, ...], dict[int, tuple[Searches, float]]] | None = None
+
+
+class OpenSet:
+    """What `Gallery` can say of strangers; the gallery itself says how to search.
+
+    It stands apart for its idea is one: a promise to people who are not here.
+    """
+
+    head: Head
+    aggregate: Aggregate
+    _strangers: Strangers
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is enrolled at one moment."""
+        raise NotImplementedError
+
+    def put_back(self, vectors: Tensor, labels: ArrayLike) -> Any:
+        """Enroll what was enrolled before."""
+        raise NotImplementedError
+
+    def class_scores(self, queries: Tensor) -> Tensor:
+        """Return the score of each query against each class."""
+        raise NotImplementedError
+
+    def _as_vectors(self, vectors: object, name: str) -> Tensor:
+        raise NotImplementedError
+
+    def _asked(self, queries: Tensor) -> tuple[Snapshot, Tensor]:
+        raise NotImplementedError
+
+    def _prepared(self, now: Snapshot) -> Prepared:
+        raise NotImplementedError
+
+    def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
+        raise NotImplementedError
+
+    # -- held-out people ----------------------------------------------------------------------
+
+    @property
+    def background(self) -> tuple[Tensor, np.ndarray] | None:
+        """Embeddings and labels of the people whose searches set thresholds; None without any."""
+        known = self._strangers.background
+        return None if known is None else (known.vectors, known.labels)
+
+    def set_background(self, vectors: Tensor, labels: ArrayLike) -> None:
+        """Take people by whose searches thresholds are set; they are not enrolled.
+
+        Best people who were not trained on, as like as can be to those who will come. One of them
+        who is enrolled later no longer counts as a stranger. They are kept beside the gallery, in
+        its copies too; no people at all take them away again.
+
+        Parameters
+        ----------
+        vectors : Tensor of float, shape (n, d)
+            Finite.
+        labels : array-like, shape (n,)
+            Who each is. Several items of a person count as that person's.
+
+        Raises
+        ------
+        InvalidDataError
+            If lengths or the dimension do not fit, or an embedding is not finite; the background
+            is then as it was.
+        """
+        own = self._as_vectors(vectors, "vectors")
+        names = as_labels(labels, "labels", len(own))
+        background = Background(own.clone(), names.copy()) if len(own) else None
+        if background is not None:
+            _check_width(self.snapshot, own)
+            # A gallery of them alone finds what a search would find too late.
+            self._of_background(own, names)
+        self._strangers = Strangers(background)
+
+    # -- the promise --------------------------------------------------------------------------
+
+    def threshold(
+        self,
+        fpir: float = 0.05,
+        gallery_size: int | None = None,
+        confidence: float | None = CONFIDENCE,
+    ) -> Threshold:
+        """Return the lowest score that keeps a promise to strangers.
+
+        A stranger's search returns somebody with a probability of at most `fpir`. That is promised
+        for the gallery as it is: asked again after people have joined or left, the answer is
+        another.
+
+        Parameters
+        ----------
+        fpir : float
+            False positive identification rate, in (0, 1): share of the searches by people who are
+            not enrolled that return anybody.
+        gallery_size : int, optional
+            Promise it for a gallery of so many classes, as those here and like them. Smaller
+            galleries are drawn from those enrolled, larger ones are filled up from the background.
+            By default the gallery as it is.
+        confidence : float or None
+            With which it is promised, one-sided, in (0, 1). None: as much as the people at hand
+            can show, up to 0.95; less is warned of.
+
+        Returns
+        -------
+        Threshold
+            A number, with the promise, its estimate and its upper bound.
+
+        Raises
+        ------
+        TooFewTrialsError
+            If there are no strangers to look at (no background, and not two people enrolled), or
+            so few that this cannot be shown: about 3 / `fpir` independent searches are needed.
+        InvalidDataError
+            If the gallery is empty.
+        InvalidParameterError
+            If an argument is out of its range.
+
+        Warns
+        -----
+        TooFewPeopleWarning
+            If `confidence` is None and fewer people can show less.
+
+        Notes
+        -----
+        Strangers are the people of `set_background`, each in search of this gallery, and everybody
+        enrolled in search of all others. The second are few, but of the right kind: where they
+        score higher on average than the background does, the background is not alike enough, and
+        its scores are raised by the difference. Without it, a threshold from people of another
+        kind breaks its promise (measured: 5 % promised, 6-20 % seen).
+        """
+        most = check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
+        if confidence is not None:
+            check_number("confidence", confidence, low=0.0, high=1.0, open_low=True, open_high=True)
+        now = self._asked_for(gallery_size)
+        return self._threshold(now, most, gallery_size, confidence)
+
+    def _asked_for(self, gallery_size: int | None) -> Snapshot:
+        if gallery_size is not None:
+            check_integer("gallery_size", gallery_size, low=1)
+        now: Snapshot = self.snapshot
+        if len(now) == 0 and gallery_size is None:
+            raise InvalidDataError("the gallery is empty: enroll at least one class first.")
+        return now
+
+    def _threshold(
+        self, now: Snapshot, most: float, gallery_size: int | None, confidence: float | None
+    ) -> Threshold:
+        size = len(now.classes) if gallery_size is None else gallery_size
+        searches, shift, searched = self._searches(now, size)
+        # Of a larger gallery than can be filled: rates grow with it, at most in proportion.
+        share = min(1.0, searched / size)
+        sure = CONFIDENCE if confidence is None else confidence
+        if confidence is None:
+            sure = confidence_of(searches, most * share, CONFIDENCE)
+        kept = lowest_that_keeps(searches, most * share, sure)
+        n = searches.n_independent()
+        if kept is None:
+            able = confidence_of(searches, most * share, CONFIDENCE)
+            raise TooFewTrialsError(
+                f"fpir must be one that the people at hand can show: {searches.n_people} people, "
+                f"whose searches are worth {n:.0f} independent ones, show {most:g} for a gallery "
+                f"of {size} with a confidence of {able:.2g} at most (the rule of 3); "
+                f"{sure:g} was asked for. Give more people to set_background, promise less, or be "
+                "less sure."
+            )
+        if confidence is None and sure < CONFIDENCE:
+            warnings.warn(
+                f"An FPIR of {most:g} is promised with a confidence of {sure:.2g} only: that is "
+                f"all that {searches.n_people} people can show. Give more to set_background.",
+                TooFewPeopleWarning,
+                stacklevel=3,
+            )
+        return Threshold(
+            kept.value,
+            promised=most,
+            estimate=min(1.0, kept.estimate / share),
+            upper=min(1.0, kept.upper / share),
+            confidence=sure,
+            gallery_size=size,
+            n_people=searches.n_people,
+            n_independent=n,
+            shift=shift,
+        )
+
+    # -- searches -----------------------------------------------------------------------------
+
+    def identify(
+        self,
+        vectors: Tensor,
+        k: int = 5,
+        fpir: float | None = None,
+        *,
+        confidence: float | None = CONFIDENCE,
+        slope: float | None = None,
+        items: Tensor | None = None,
+    ) -> Identification:
+        """Return the best classes of each query, ranked, and who of them is nobody.
+
+        Parameters
+        ----------
+        vectors : Tensor of float, shape (m, d)
+            Finite.
+        k : int
+            At least 1. Of fewer classes, all are ranked.
+        fpir : float, optional
+            Refuse as unknown what scores below `threshold` of this. By default nothing is refused.
+        confidence : float or None
+            As for `threshold`.
+        slope : float, optional
+            By which scores are multiplied to be logarithms of odds: gives probabilities. Above 0.
+        items : Tensor, shape (m, …), optional
+            As for `best_classes`.
+
+        Returns
+        -------
+        Identification
+
+        Raises
+        ------
+        TooFewTrialsError
+            As `threshold`, where `fpir` is given.
+        InvalidDataError
+            If the gallery is empty, or a query or all scores of one are not finite.
+        InvalidParameterError
+            If an argument is out of its range.
+        """
+        check_integer("k", k, low=1)
+        if fpir is not None:
+            check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
+        if slope is not None:
+            check_number("slope", slope, low=0.0, open_low=True)
+        now, queries = self._asked(vectors)
+        least = None if fpir is None else self._threshold(now, fpir, None, confidence)
+        found = self._ranked(now, queries, k, items, slope)
+        best = found.scores[:, 0]
+        unknown = np.zeros(len(best), dtype=bool) if least is None else best < least
+        probabilities = nobody = None
+        if slope is not None:
+            # The unknown is a class more, whose score is the threshold.
+            total = found.log_total
+            if least is not None:
+                total = np.logaddexp(total, slope * least)
+            probabilities = np.exp(slope * found.scores - total[:, None])
+            nobody = np.zeros(len(best)) if least is None else np.exp(slope * least - total)
+        return Identification(
+            labels=now.names[found.codes],
+            scores=found.scores.astype(np.float32),
+            unknown=unknown,
+            probabilities=probabilities,
+            probability_unknown=nobody,
+            threshold=least,
+        )
+
+    @torch.inference_mode()
+    def _ranked(
+        self,
+        now: Snapshot,
+        queries: Tensor,
+        k: int,
+        items: Tensor | None = None,
+        slope: float | None = None,
+    ) -> Ranked:
+        """Return the best classes of queries, and more, without all scores held at once."""
+        ready = self._prepared(now)
+        own = queries if items is None else items
+        ranking = Ranking(
+            len(queries),
+            min(k, len(now.classes)),
+            slope,
+            lambda rows: digest(own[torch.from_numpy(rows).to(own.device)]),
+            now.digests_of,
+        )
+        with torch.autocast(queries.device.type, enabled=False):
+            for tile in ready.tiles(queries):
+                ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
+        return ranking.result()
+
+    # -- strangers ----------------------------------------------------------------------------
+
+    def _searches(self, now: Snapshot, size: int) -> tuple[Searches, float, int]:
+        """Return what strangers find in a gallery of a size, the shift, and the size searched."""
+        strangers = self._strangers
+        look = _Look(self, now, strangers.background)
+        searched = look.possible(size)
+        key = (now, self.aggregate, self.head, *_versions(self.head))
+        with strangers.working:
+            known = strangers.known
+            made = known[1] if known is not None and _same(known[0], key) else {}
+            if searched not in made:
+                made = made | {searched: look.searches(searched)}
+                strangers.known = key, made
+        searches, shift = made[searched]
+        return searches, shift, searched
+
+    def _of_background(self, vectors: Tensor, labels: np.ndarray) -> "OpenSet":
+        """Return a gallery of other people, as this one is."""
+        other = type(self)(self.head, self.aggregate)  # type: ignore[call-arg]
+        other.put_back(vectors, labels)
+        return other
+
+
+class _Look:
+    """Looks at a gallery with the eyes of people who are not in it."""
+
+    def __init__(self, gallery: OpenSet, now: Snapshot, background: Background | None) -> None:
+        self._gallery, self._now = gallery, now
+        self._n = len(now.classes)
+        self._vectors, self._labels = now.vectors[:0], now.labels[:0]
+        if background is not None:
+            _check_width(now, background.vectors)  # nobody may have been here before them
+            away = ~_enrolled(now, background.labels)
+            chosen = torch.from_numpy(away).to(background.vectors.device)
+            self._vectors, self._labels = background.vectors[chosen], background.labels[away]
+        self._names = np.unique(self._labels)
+
+    def possible(self, size: int) -> int:
+        """Return the largest gallery, up to a size, that people at hand can search.
+
+        Raises
+        ------
+        TooFewTrialsError
+            If there are no strangers.
+        """
+        n, others = self._n, len(self._names)
+        if others + max(0, n - 1) == 0 or n + others < 2:
+            raise TooFewTrialsError(
+                "a threshold needs people who are not enrolled, or at least 2 who are; got "
+                f"{n} enrolled and no background. set_background takes such people."
+            )
+        most = max(n if others or n > 1 else 0, n + others - 1)
+        return min(size, most)
+
+    def searches(self, size: int) -> tuple[Searches, float]:
+        """Return what strangers find in galleries of a size, and the shift."""
+        rng = np.random.default_rng(_SEED)
+        theirs = _some(len(self._labels), rng)
+        ours = _some(len(self._now.labels) if self._n > 1 else 0, rng)
+        bests, own_bests = self._bests(theirs), self._own_bests(ours)
+        shift = 0.0
+        if len(theirs) and len(ours):
+            shift = max(0.0, float(own_bests.mean() - bests.mean()))
+        people = np.unique(self._labels[theirs], return_inverse=True)[1]
+        own_people = np.unique(self._now.labels[ours], return_inverse=True)[1]
+        people = np.concatenate([people, own_people + len(np.unique(people))])
+        if size < self._n:
+            parts = self._of_some(theirs, ours, size, shift, rng)
+        elif size == self._n:
+            parts = self._of_all(bests + shift, own_bests)
+        else:
+            parts = self._of_more(theirs, ours, bests + shift, own_bests, size, shift)
+        return Searches(people, *parts), shift
+
+    def _bests(self, theirs: IntArray) -> np.ndarray:
+        """Return the best score of others' searches of all enrolled; -infinity if none is."""
+        if not len(theirs) or not self._n:
+            return np.full(len(theirs), -np.inf)
+        queries = self._vectors[_on(theirs, self._vectors)]
+        found: np.ndarray = self._gallery._ranked(self._now, queries, 1).scores[:, 0]
+        return found
+
+    def _own_bests(self, ours: IntArray) -> np.ndarray:
+        """Return the best score of searches by those enrolled, of all others."""
+        if not len(ours):
+            return np.empty(0)
+        vectors, labels = self._now.vectors, self._now.labels
+        found = self._gallery._ranked(self._now, vectors[_on(ours, vectors)], 2)
+        own = self._now.names[found.codes[:, 0]] == labels[ours]
+        bests: np.ndarray = np.where(own, found.scores[:, 1], found.scores[:, 0])
+        return bests
+
+    def _of_all(self, bests: np.ndarray, own_bests: np.ndarray) -> tuple[Any, ...]:
+        fixed = np.concatenate([bests, own_bests])
+        none = np.zeros(len(fixed), dtype=np.int64)
+        factor = np.ones(len(fixed))
+        # Who is enrolled searches one class less than a stranger would.
+        factor[len(bests) :] = self._n / max(1, self._n - 1)
+        return fixed, np.empty((len(fixed), 0)), none, none, factor
+
+    def _of_some(
+        self, theirs: IntArray, ours: IntArray, size: int, shift: float, rng: np.random.Generator
+    ) -> tuple[Any, ...]:
+        """Return searches of smaller galleries, drawn from those enrolled."""
+        vectors, labels = self._now.vectors, self._now.labels
+        scores = self._scores(self._now, self._vectors[_on(theirs, self._vectors)]) + shift
+        own = self._scores(self._now, vectors[_on(ours, vectors)])
+        columns = np.searchsorted(self._now.classes, labels[ours])
+        own[np.arange(len(own)), columns] = -np.inf
+        n = np.repeat([self._n, self._n - 1], [len(theirs), len(ours)])
+        fixed = np.full(len(n), -np.inf)
+        return fixed, np.concatenate([scores, own]), n, np.full(len(n), size), np.ones(len(n))
+
+    def _of_more(
+        self,
+        theirs: IntArray,
+        ours: IntArray,
+        bests: np.ndarray,
+        own_bests: np.ndarray,
+        size: int,
+        shift: float,
+    ) -> tuple[Any, ...]:
+        """Return searches of larger galleries, filled up with people who are not enrolled."""
+        usual = self._usual_number()
+        enrolled = _first_of_each(self._labels, usual)
+        filled = self._gallery._of_background(
+            self._vectors[_on(enrolled, self._vectors)], self._labels[enrolled]
+        )
+        now: Snapshot = filled.snapshot
+        scores = filled.class_scores(self._vectors[_on(theirs, self._vectors)])
+        others = scores.cpu().double().numpy() + shift
+        others[np.arange(len(theirs)), np.searchsorted(now.classes, self._labels[theirs])] = -np.inf
+        vectors = self._now.vectors
+        if len(ours):
+            own = filled.class_scores(vectors[_on(ours, vectors)]).cpu().double().numpy() + shift
+            others = np.concatenate([others, own])
+        sizes = [len(theirs), len(ours)]
+        n = np.repeat([len(self._names) - 1, len(self._names)], sizes)
+        drawn = np.repeat([size - self._n, size - self._n + 1], sizes)
+        fixed = np.concatenate([bests, own_bests])
+        return fixed, others, n, drawn, np.ones(len(n))
+
+    def _scores(self, now: Snapshot, queries: Tensor) -> np.ndarray:
+        scores = torch.empty(len(queries), len(now.classes))
+        if len(queries):
+            self._gallery._fill(scores, now, queries)
+        return scores.double().numpy()
+
+    def _usual_number(self) -> int:
+        """Return how many examples a class has here, or 1."""
+        if not self._n:
+            return 1
+        return int(np.median(np.unique(self._now.labels, return_counts=True)[1]))
+
+
+def _check_width(now: Snapshot, vectors: Tensor) -> None:
+    if len(now) and vectors.shape[1] != now.all_vectors.shape[1]:
+        raise InvalidDataError(
+            f"the background must have {now.all_vectors.shape[1]} numbers an embedding, as those "
+            f"in the gallery; got {vectors.shape[1]}."
+        )
+
+
+def _enrolled(now: Snapshot, labels: np.ndarray) -> np.ndarray:
+    """Return whether each label is that of a class enrolled, shape (n,) of bool."""
+    if not len(now) or label_kind(labels) != label_kind(now.names):
+        return np.zeros(len(labels), dtype=bool)
+    return np.array([now.code_of(label) is not None for label in labels.tolist()], dtype=bool)
+
+
+def _some(n: int, rng: np.random.Generator) -> IntArray:
+    """Return positions of so many searches as are looked at, in order."""
+    return np.sort(rng.permutation(n)[:_SEARCHES]).astype(np.int64)
+
+
+def _first_of_each(labels: np.ndarray, number: int) -> IntArray:
+    """Return the positions of the first items of each label."""
+    order = np.argsort(labels, kind="stable")
+    ordered = labels[order]
+    start = np.searchsorted(ordered, ordered)
+    chosen: IntArray = np.sort(order[np.arange(len(order)) - start < number])
+    return chosen
+
+
+def _on(positions: IntArray, like: Tensor) -> Tensor:
+    return torch.from_numpy(positions).to(like.device)
+
+
+def _versions(head: Head) -> tuple[object, ...]:
+    return tuple(
+        0 if x.is_inference() else x._version for x in (*head.parameters(), *head.buffers())
+    )
+
+
+def _same(a: tuple[object, ...], b: tuple[object, ...]) -> bool:
+    # By identity: tensors and snapshots are not to be compared by value.
+    return len(a) == len(b) and all(
+        x is y or (type(x) is int and x == y) for x, y in zip(a, b, strict=True)
+    )

@@ -1,0 +1,328 @@
+"""A promise to strangers: thresholds, identification with unknown."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from siamesekit.errors import InvalidDataError, InvalidParameterError, TooFewTrialsError
+from siamesekit.gallery import Gallery, Threshold, TooFewPeopleWarning
+from siamesekit.heads import EuclideanHead
+
+DIM = 8
+
+
+class Crowd:
+    """People of a known kind: each is a place, each item of theirs lies near it."""
+
+    def __init__(self, seed: int, spread: float = 0.5) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._spread = spread
+        self._n = 0
+
+    def people(self, n: int, each: int, centre: float = 0.0) -> tuple[Tensor, np.ndarray]:
+        places = centre + torch.randn(n, DIM, generator=self._generator)
+        noise = torch.randn(n * each, DIM, generator=self._generator)
+        labels = np.arange(self._n, self._n + n).repeat(each)
+        self._n += n
+        return places.repeat_interleave(each, 0) + self._spread * noise, labels
+
+
+def gallery(crowd: Crowd, n: int = 10, each: int = 2, people: int = 150) -> Gallery:
+    made = Gallery("euclidean")
+    made.enroll(*crowd.people(n, each))
+    if people:
+        made.set_background(*crowd.people(people, 3))
+    return made
+
+
+def fpir(made: Gallery, crowd: Crowd, threshold: float) -> float:
+    """Return the rate of many strangers, each of whom comes once: as good as exact."""
+    bests = made.class_scores(crowd.people(5000, 1)[0]).amax(1)
+    return float((bests >= threshold).float().mean())
+
+
+@pytest.mark.parametrize("aggregate", ["prototype", "mean", "max"])
+@pytest.mark.parametrize("each", [1, 3])
+def test_the_promise_is_kept(aggregate: str, each: int) -> None:
+    rates, uppers = [], []
+    for seed in range(12):
+        crowd = Crowd(seed)
+        made = Gallery("euclidean", aggregate)  # type: ignore[arg-type]
+        made.enroll(*crowd.people(10, each))
+        made.set_background(*crowd.people(150, 3))
+        threshold = made.threshold(fpir=0.05)
+        assert threshold.estimate < threshold.upper <= 0.05 + 1e-9
+        rates.append(fpir(made, crowd, threshold))
+        uppers.append(threshold.upper)
+    # With a confidence of 95 % each; more than two of twelve beyond it would be 1 in 50.
+    assert sum(rate > 0.05 for rate in rates) <= 2
+    assert 0.005 < np.mean(rates) < 0.045
+
+
+def test_a_background_of_another_kind_is_corrected_by_those_enrolled() -> None:
+    with_shift, without = [], []
+    for seed in range(6):
+        crowd = Crowd(seed)
+        made = Gallery("euclidean")
+        made.enroll(*crowd.people(20, 2))
+        # These lie elsewhere, and are less like those enrolled than a newcomer is.
+        vectors, labels = crowd.people(150, 3, centre=1.0)
+        made.set_background(vectors, labels)
+        threshold = made.threshold(fpir=0.05)
+        assert threshold.shift > 0.2
+        with_shift.append(fpir(made, crowd, threshold))
+        without.append(fpir(made, crowd, threshold - threshold.shift))
+    assert np.mean(with_shift) < 0.05 < np.mean(without)
+
+
+def test_the_threshold_follows_those_who_join_and_leave() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd, n=5)
+    few = made.threshold()
+    made.enroll(*crowd.people(60, 2))
+    many = made.threshold()
+    assert many > few
+    assert (few.gallery_size, many.gallery_size) == (5, 65)
+    made.forget(made.classes[5:])
+    assert made.threshold() == few
+    assert made.threshold(fpir=0.2) < few
+
+
+def test_what_was_worked_out_is_kept_for_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = gallery(Crowd(0))
+    first = made.threshold()
+    monkeypatch.setattr(Gallery, "_ranked", None)
+    assert made.threshold() == first
+    assert made.threshold(fpir=0.1) < first
+
+
+@pytest.mark.parametrize("size", [1, 5, 10, 40, 100])
+def test_galleries_of_other_sizes(size: int) -> None:
+    crowd = Crowd(1)
+    made = gallery(crowd, n=10, each=1)
+    threshold = made.threshold(fpir=0.05, gallery_size=size)
+    rates = []
+    for _ in range(5):
+        other = Gallery("euclidean")
+        other.enroll(*crowd.people(size, 1))
+        rates.append(fpir(other, crowd, threshold))
+    assert 0.001 < np.mean(rates) < 0.06
+    assert threshold.gallery_size == size
+
+
+def test_a_gallery_beyond_all_people_is_bounded_by_proportion() -> None:
+    made = gallery(Crowd(1), people=300)
+    largest = made.threshold(0.05, gallery_size=309)
+    beyond = made.threshold(0.05, gallery_size=618)
+    assert beyond > largest
+    assert beyond.upper <= 0.05 + 1e-9
+    with pytest.raises(TooFewTrialsError, match="a gallery of 100000 with a confidence"):
+        made.threshold(0.05, gallery_size=100_000)
+
+
+def test_an_empty_gallery_can_be_planned_for() -> None:
+    made = Gallery("euclidean")
+    made.set_background(*Crowd(0).people(100, 2))
+    assert made.threshold(gallery_size=20) > made.threshold(gallery_size=5)
+    with pytest.raises(InvalidDataError, match="the gallery is empty"):
+        made.threshold()
+
+
+def test_the_rule_of_3() -> None:
+    crowd = Crowd(0)
+    made = Gallery("euclidean")
+    made.enroll(*crowd.people(5, 1))
+    made.set_background(*crowd.people(50, 1))
+    # 55 people who come once each: 1 - 0.05^(1/55) = 5.3 %.
+    with pytest.raises(TooFewTrialsError, match=r"55 people.*confidence of 0.94 at most.*0.95 was"):
+        made.threshold(fpir=0.05)
+    assert made.threshold(fpir=0.06).least == pytest.approx(1 - 0.05 ** (1 / 55))
+    with pytest.warns(TooFewPeopleWarning, match="confidence of 0.94 only"):
+        threshold = made.threshold(fpir=0.05, confidence=None)
+    assert threshold.confidence == pytest.approx(1 - 0.95**55)
+    assert threshold.estimate == 0
+
+
+def test_without_strangers_there_is_no_threshold() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd, n=1, people=0)
+    with pytest.raises(TooFewTrialsError, match="set_background takes such people"):
+        made.threshold()
+    with pytest.raises(TooFewTrialsError, match="not enrolled, or at least 2 who are"):
+        made.identify(crowd.people(1, 1)[0], fpir=0.05)
+
+
+def test_those_enrolled_are_strangers_to_the_others() -> None:
+    crowd = Crowd(3)
+    made = gallery(crowd, n=200, people=0)
+    threshold = made.threshold(0.05)
+    assert threshold.n_people == 200
+    assert fpir(made, crowd, threshold) < 0.05
+
+
+def test_a_person_of_the_background_who_joins_is_no_stranger() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd)
+    before = made.threshold()
+    vectors, labels = made.background  # type: ignore[misc]
+    some = labels < labels[0] + 20
+    made.enroll(vectors[torch.from_numpy(some)], labels[some])
+    assert made.threshold().n_people == before.n_people
+    assert made.threshold().estimate < 0.05
+    made.set_background(vectors[:0], [])
+    assert made.background is None
+
+
+def test_identify_ranks_scores_and_refuses() -> None:
+    crowd = Crowd(0, spread=0.05)
+    made = gallery(crowd)
+    vectors, labels = made.vectors, made.labels
+    found = made.identify(vectors, k=3, fpir=0.05, slope=2.0)
+    assert found.labels[:, 0].tolist() == labels.tolist()
+    assert found.labels.shape == found.scores.shape == (20, 3)
+    scores = made.class_scores(vectors).sort(1, descending=True).values
+    torch.testing.assert_close(torch.from_numpy(found.scores), scores[:, :3])
+    assert not found.unknown.any()
+    assert isinstance(found.threshold, Threshold)
+    strangers = made.identify(crowd.people(50, 1)[0], fpir=0.05, slope=2.0)
+    assert strangers.unknown.mean() > 0.9
+    # It says unknown where unknown is likeliest.
+    assert strangers.probabilities is not None
+    assert strangers.probability_unknown is not None
+    likelier = strangers.probability_unknown > strangers.probabilities[:, 0]
+    assert (likelier == strangers.unknown).all()
+
+
+def test_probabilities_of_all_and_the_unknown_sum_to_1() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd)
+    queries = crowd.people(7, 1)[0]
+    found = made.identify(queries, k=99, fpir=0.05, slope=3.0)
+    assert found.labels.shape == (7, 10)
+    assert found.probabilities is not None
+    assert found.probability_unknown is not None
+    np.testing.assert_allclose(found.probabilities.sum(1) + found.probability_unknown, 1)
+    closed = made.identify(queries, k=10, slope=3.0)
+    assert closed.probabilities is not None
+    wanted = made.class_probabilities(queries, 3.0)
+    order = np.searchsorted(made.classes, closed.labels)
+    np.testing.assert_allclose(np.take_along_axis(wanted, order, 1), closed.probabilities)
+    assert closed.threshold is None
+    assert not closed.unknown.any()
+    assert made.identify(queries).probabilities is None
+
+
+@pytest.mark.parametrize("block", [1, 2**21])
+def test_ties_are_ranked_as_predict_draws_them(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamesekit.gallery._prepared._SCORES", block)
+    made = Gallery(EuclideanHead())
+    made.enroll(torch.ones(6, 2), list("abcdef"))
+    made.enroll(torch.zeros(1, 2), ["z"])
+    queries = torch.stack([torch.arange(40.0) / 100 + 1, torch.ones(40)], 1)
+    found = made.identify(queries, k=7)
+    assert found.labels[:, 0].tolist() == made.best_classes(queries).tolist()
+    assert len(set(found.labels[:, 0].tolist())) > 3
+    assert (found.labels[:, 6] == "z").all()
+    assert all(sorted(row) == list("abcdefz") for row in found.labels.tolist())
+    assert made.identify(queries, k=2).labels.tolist() == found.labels[:, :2].tolist()
+
+
+def test_a_head_that_cannot_tell_refuses_all() -> None:
+    made = Gallery("euclidean")
+    made.enroll(torch.ones(30, DIM), np.arange(30))
+    made.set_background(torch.ones(100, DIM), np.arange(100, 200))
+    found = made.identify(torch.ones(3, DIM), fpir=0.05)
+    assert found.unknown.all()
+
+
+def test_no_queries() -> None:
+    found = gallery(Crowd(0)).identify(torch.empty(0, DIM), fpir=0.05, slope=1.0)
+    assert found.labels.shape == (0, 5)
+    assert len(found) == 0
+
+
+@pytest.mark.parametrize("fpir", [0, 1, -0.1, float("nan"), "5%", None, True])
+def test_what_cannot_be_promised(fpir: object) -> None:
+    with pytest.raises(InvalidParameterError, match="fpir must be a finite number"):
+        gallery(Crowd(0)).threshold(fpir)  # type: ignore[arg-type]
+
+
+def test_bad_arguments_are_named() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd)
+    queries = crowd.people(2, 1)[0]
+    with pytest.raises(InvalidParameterError, match="k must be an integer of at least 1"):
+        made.identify(queries, k=0)
+    with pytest.raises(InvalidParameterError, match="gallery_size must be an integer"):
+        made.threshold(gallery_size=0)
+    with pytest.raises(InvalidParameterError, match="confidence must be"):
+        made.threshold(confidence=1.0)
+    with pytest.raises(InvalidParameterError, match="slope must be"):
+        made.identify(queries, slope=0.0)
+    queries[1, 0] = float("nan")
+    with pytest.raises(InvalidDataError, match="position 1"):
+        made.identify(queries)
+    before = made.threshold()
+    for vectors, labels, message in [
+        (queries, [1, 2], "finite"),
+        (torch.ones(2, DIM), [1], "2 items were given 1"),
+        (torch.ones(2, DIM + 1), [1, 2], "must have 8 numbers an embedding"),
+        (np.array(["a"]), [1], "must be a float tensor"),
+    ]:
+        with pytest.raises(InvalidDataError, match=message):
+            made.set_background(vectors, labels)  # type: ignore[arg-type]
+    assert made.threshold() == before
+
+
+def test_a_threshold_is_a_number_that_can_be_copied() -> None:
+    threshold = gallery(Crowd(0)).threshold()
+    for other in (copy.deepcopy(threshold), pickle.loads(pickle.dumps(threshold))):
+        assert other == threshold == threshold.value
+        assert other.upper == threshold.upper
+    assert (np.array([float(threshold), -99.0]) >= threshold).tolist() == [True, False]
+    assert "promised=0.05" in repr(threshold)
+
+
+def test_a_copy_keeps_the_background() -> None:
+    made = gallery(Crowd(0))
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other.threshold() == made.threshold()
+
+
+def test_labels_of_another_kind_are_nobody_enrolled() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd, people=0)
+    vectors, labels = crowd.people(100, 2)
+    made.set_background(vectors, labels.astype(str))
+    assert made.threshold().n_people == 110
+
+
+def test_threads_ask_while_others_enroll() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd)
+    queries, new = crowd.people(3, 1)[0], crowd.people(30, 1)
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            for _ in range(20):
+                found = made.identify(queries, fpir=0.05)
+                assert found.threshold is not None
+                assert found.labels.shape[1] == 5
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for k in range(30):
+        made.enroll(new[0][k : k + 1], new[1][k : k + 1])
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert made.threshold().gallery_size == 40
