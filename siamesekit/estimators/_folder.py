@@ -12,9 +12,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
-import stat
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -25,13 +22,8 @@ from safetensors.torch import load as tensors_from
 from safetensors.torch import save as bytes_from
 from torch import Tensor
 
-from siamesekit._files import open_regular
+from siamesekit._files import alone_in, is_stale, mode_of, open_regular, sync_folder, write_whole
 from siamesekit.errors import InvalidParameterError, ModelNotWrittenError, SavedModelError
-
-try:
-    import fcntl
-except ImportError:  # not a Unix
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["DESCRIPTION", "FORMAT", "Files", "opened", "write"]
 
@@ -48,10 +40,6 @@ _PARTIAL = re.compile(r"\.siamesekit-[0-9a-f]{16}\.partial")
 _MARK = "siamesekit"
 # A file's header says no more than names, types and shapes.
 _MOST_HEADER = 2**26
-# Seconds that a writer waits for another one to be done.
-_PATIENCE = 60.0
-# Seconds after which a file is stale where no lock can tell.
-_STALE = 3600.0
 # Times that a reader starts anew because a writer came between.
 _TRIES = 200
 
@@ -135,7 +123,7 @@ def write(
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            with _alone_in(folder) as alone:
+            with alone_in(folder) as alone:
                 _refuse_foreign(folder, path)  # now that nobody else writes
                 _write_in(folder, description, tensors, alone)
         except BaseException:
@@ -155,7 +143,7 @@ def _write_in(
     tensors: Mapping[str, Mapping[str, Tensor]],
     alone: bool,
 ) -> None:
-    mode = _mode_of(folder / DESCRIPTION)
+    mode = mode_of(folder / DESCRIPTION)
     used = _referred_to(folder)
     _sweep(folder, used, alone)
     files = {}
@@ -165,15 +153,15 @@ def _write_in(
         name = f"{stem}.safetensors"
         if not alone or name in used or (folder / name).exists():
             name = f"{stem}-{digest[:16]}.safetensors"
-        _write_file(folder / name, data, mode)
+        write_whole(folder / name, data, mode, _MARK)
         files[stem] = {"file": name, "bytes": len(data), "sha256": digest}
     body = {"format": FORMAT, **description, "files": files}
     text = json.dumps(body, indent=1, allow_nan=False).encode("ascii")[2:] + b"\n"
     head = f'{{\n "sha256": "{_digest(text)}",\n'.encode("ascii")
-    _sync_folder(folder)
-    _write_file(folder / DESCRIPTION, head + text, mode)
-    _sync_folder(folder)
-    _sync_folder(folder.parent)
+    sync_folder(folder)
+    write_whole(folder / DESCRIPTION, head + text, mode, _MARK)
+    sync_folder(folder)
+    sync_folder(folder.parent)
     now = {str(entry["file"]) for entry in files.values()}
     for name in used - now:
         with suppress(OSError):
@@ -198,32 +186,6 @@ def _serialized(stem: str, tensors: Mapping[str, Tensor]) -> bytes:
             f"{stem} must be dense tensors to be saved: {error}."
         ) from error
     return data
-
-
-def _write_file(path: Path, data: bytes, mode: int) -> None:
-    partial = path.with_name(f".siamesekit-{secrets.token_hex(8)}.partial")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    try:
-        with os.fdopen(os.open(partial, flags, mode), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(partial)
-        raise
-
-
-def _mode_of(description: Path) -> int:
-    """Return the mode for new files, from which the umask takes away.
-
-    A model that its owner has closed to others stays closed to them.
-    """
-    try:
-        return stat.S_IMODE(description.stat().st_mode) & 0o666
-    except OSError:
-        return 0o666
 
 
 def _refuse_foreign(folder: Path, path: Path) -> None:
@@ -287,48 +249,8 @@ def _sweep(folder: Path, used: set[str], alone: bool) -> None:
         if name in used or not _is_own(file):
             continue
         with suppress(OSError):
-            if alone or time.time() - file.lstat().st_mtime > _STALE:
+            if alone or is_stale(file):
                 os.unlink(file)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[bool]:
-    """Hold the folder against other writers; give whether that is sure.
-
-    The lock is on the folder itself: it leaves no file, and ends with the process.
-    """
-    if fcntl is None:
-        yield False
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        yield _locked(handle, folder)
-    finally:
-        os.close(handle)
-
-
-def _locked(handle: int, folder: Path) -> bool:
-    ends = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > ends:
-                raise
-            time.sleep(0.005)
-        except OSError:  # a file system without locks
-            return False
-
-
-def _sync_folder(folder: Path) -> None:
-    # Without this a power cut could keep the new model.json and lose what it names.
-    with suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 # -- reading ----------------------------------------------------------------------------------

@@ -16,17 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import registry
+from siamesekit._allowance import allowance
 from siamesekit._copying import load_state
 from siamesekit._random import drawing_from
-from siamesekit.errors import InvalidParameterError, SavedModelError
-from siamesekit.estimators._allowance import allowance
-from siamesekit.estimators._calibration import HELD_OUT, TRAINING
-from siamesekit.estimators._fitting import make_line
-from siamesekit.estimators._folder import Files
-from siamesekit.estimators._input_kind import InputKind
-from siamesekit.estimators._old_format import upgraded
-from siamesekit.estimators._standardizer import Standardizer
-from siamesekit.estimators._values import (
+from siamesekit._values import (
     CannotWriteError,
     MissingPartError,
     decode,
@@ -34,6 +27,13 @@ from siamesekit.estimators._values import (
     encode,
     encode_labels,
 )
+from siamesekit.errors import InvalidParameterError, SavedModelError
+from siamesekit.estimators._calibration import HELD_OUT, TRAINING
+from siamesekit.estimators._fitting import make_line
+from siamesekit.estimators._folder import Files
+from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._old_format import upgraded
+from siamesekit.estimators._standardizer import Standardizer
 from siamesekit.training import History, TrainingLine, resolve_device
 
 __all__ = ["check_writable", "describe", "read_description", "read_params", "restore"]

@@ -19,6 +19,7 @@ from siamesekit._copying import copied
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, FloatArray, IntArray
+from siamesekit._values import CannotWriteError, encode_labels
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder, _saving
 from siamesekit.estimators._calibration import (
@@ -44,7 +45,6 @@ from siamesekit.estimators._inputs import (
     read_items,
 )
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
-from siamesekit.estimators._values import CannotWriteError, encode_labels
 from siamesekit.evaluation import CalibrationReport, OneShotValidation
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from siamesekit._random import RandomState
 from siamesekit._types import Aggregate, ArrayLike
+from siamesekit._values import decode_labels, encode_labels
 from siamesekit.errors import InvalidDataError, SavedModelError, SiamesekitError
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._folder import Files
-from siamesekit.estimators._values import decode_labels, encode_labels
 from siamesekit.estimators.base import SiameseEstimator
 from siamesekit.gallery import Gallery
 from siamesekit.heads import Head
