@@ -17,6 +17,7 @@
     │   ├── DatasetNotFoundError (FileNotFoundError)
     │   └── CorruptDatasetError (ValueError)
     ├── ModelNotWrittenError (OSError)          a model cannot be saved: no room, no permission
+    │   └── GalleryChangedError                 another one saved a gallery there meanwhile
     ├── RunMismatchError (ValueError)           a folder of results is of another run
     ├── TrainingDivergedError (RuntimeError)    training gives no finite numbers any more
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
@@ -28,6 +29,7 @@ __all__ = [
     "CorruptDatasetError",
     "DatasetError",
     "DatasetNotFoundError",
+    "GalleryChangedError",
     "InvalidDataError",
     "InvalidParameterError",
     "LeakageError",
@@ -120,3 +122,7 @@ class TrainingDivergedError(SiamesekitError, RuntimeError):
 
 class ModelNotWrittenError(SiamesekitError, OSError):
     """A model cannot be written to its folder; what was saved there before is as it was."""
+
+
+class GalleryChangedError(ModelNotWrittenError):
+    """A gallery is not written: another one, saved meanwhile, would be lost by it."""

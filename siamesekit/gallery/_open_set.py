@@ -52,6 +52,23 @@ class Strangers:
         # Of one snapshot, one background and one head as it is; replaced as a whole.
         self.known: tuple[tuple[object, ...], dict[int, tuple[Searches, float]]] | None = None
 
+    def without(self, names: np.ndarray) -> "Strangers":
+        """Return strangers without some people: who is forgotten is forgotten here too."""
+        known = self.background
+        if known is None or label_kind(known.labels) != label_kind(names):
+            return self
+        stays = ~np.isin(known.labels, names)
+        if stays.all():
+            return self
+        if not stays.any():
+            return Strangers()
+        return Strangers(
+            Background(
+                known.vectors[torch.from_numpy(stays).to(known.vectors.device)].clone(),
+                known.labels[stays],
+            )
+        )
+
 
 class OpenSet:
     """What `Gallery` can say of strangers; the gallery itself says how to search.

@@ -1,10 +1,11 @@
 """The enrolled examples of every class, and how alike a query is to each class."""
 
 import math
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +13,24 @@ import torch
 from torch import Tensor
 
 from siamesekit import registry
-from siamesekit._checks import check_choice, check_number, near_matches, shown
+from siamesekit._checks import (
+    check_choice,
+    check_flag,
+    check_number,
+    check_path,
+    near_matches,
+    shown,
+)
 from siamesekit._labels import as_classes, as_labels, check_same_kind
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.gallery._best import Best, check_scores, digest
+from siamesekit.gallery._claims import claim_scores
+from siamesekit.gallery._embedding import Embedder, Embeds, as_vectors
 from siamesekit.gallery._ids import as_ids, check_distinct
-from siamesekit.gallery._open_set import OpenSet, Strangers
+from siamesekit.gallery._open_set import Background, OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
+from siamesekit.gallery._saving import Origin, head_of, read, write
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.heads import Head
 from siamesekit.heads._comparable import comparable
@@ -43,12 +54,18 @@ class Gallery(OpenSet):
 
     Parameters
     ----------
-    head : Head, class or str
-        Compares a query with an example. In ``eval()`` mode.
+    head : Head, class or str, optional
+        Compares a query with an example. In ``eval()`` mode. By default that of the estimator, if
+        it has one, else ``"cosine"``.
     aggregate : {"prototype", "mean", "max"}
         How the examples of one class make one score: the head's score against their mean, the mean
         of their scores, or the best of them; see `siamesekit.heads.aggregate`. The mean is that of
         the embeddings, or of their directions where the head looks at these alone (``"cosine"``).
+    estimator : fitted estimator, optional
+        Wherever embeddings are asked for, items are then given, which its ``transform`` embeds: a
+        `SiameseClassifier`, say, or a pipeline of scikit-learn. It is taken as it is now; to fit
+        it again makes no difference here. (A `SiameseClassifier` has a gallery of its own, which
+        it embeds items for: ``clf.enroll(X, y)``.)
 
     Attributes
     ----------
@@ -70,11 +87,32 @@ class Gallery(OpenSet):
     class is favoured. `worth` counts such an answer as one over the number tied.
 
     A copy, or what was pickled, shares nothing with the original that either may change.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from siamesekit import Gallery
+    >>> gallery = Gallery("cosine")
+    >>> gallery.enroll(np.eye(3), ["Ada", "Ben", "Ada"])
+    array([0, 1, 2])
+    >>> gallery.verify(np.eye(3)[:2], ["Ada", "Ada"], threshold=-0.5)
+    array([ True, False])
+    >>> gallery.forget(ids=[2])
+    >>> gallery.labels.tolist()
+    ['Ada', 'Ben']
     """
 
-    def __init__(self, head: Head | type[Head] | str, aggregate: Aggregate = "prototype") -> None:
+    def __init__(
+        self,
+        head: Head | type[Head] | str | None = None,
+        aggregate: Aggregate = "prototype",
+        *,
+        estimator: Embeds | None = None,
+    ) -> None:
         check_choice("aggregate", aggregate, AGGREGATES)
-        self.head = _as_head(head)
+        self._embedder = None if estimator is None else Embedder(estimator)
+        own = None if self._embedder is None else self._embedder.head
+        self.head = _as_head(head if head is not None else "cosine" if own is None else own)
         self.aggregate: Aggregate = aggregate
         self._start(Snapshot.empty())
 
@@ -86,6 +124,9 @@ class Gallery(OpenSet):
         self._usual = 0, 0.0
         self._writing, self._preparing = threading.Lock(), threading.Lock()
         self._strangers = Strangers()
+        # Where it was loaded from or saved to, held by who saves.
+        self._origin: Origin | None = None
+        self._saving = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         # Locks cannot be copied, and a view would take all the memory behind it along.
@@ -96,6 +137,7 @@ class Gallery(OpenSet):
             "next_id": now.next_id,
         }
         own |= {"strangers": self._strangers.background}
+        own |= {"embedder": self._embedder, "origin": self._origin}
         examples = {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
         return own | examples | {"ids": now.ids.copy()}
 
@@ -104,6 +146,7 @@ class Gallery(OpenSet):
         examples = (state[name] for name in ("vectors", "labels", "ids", "next_id"))
         self._start(Snapshot.of(*examples))
         self._strangers = Strangers(state.get("strangers"))
+        self._embedder, self._origin = state["embedder"], state["origin"]
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -136,13 +179,13 @@ class Gallery(OpenSet):
     # -- who is here --------------------------------------------------------------------------
 
     def enroll(
-        self, vectors: Tensor | np.ndarray, labels: ArrayLike, ids: ArrayLike | None = None
+        self, vectors: ArrayLike, labels: ArrayLike, ids: ArrayLike | None = None
     ) -> IntArray:
         """Add examples; a class that is here already gets more of them.
 
         Parameters
         ----------
-        vectors : Tensor or ndarray of float, shape (n, d)
+        vectors : Tensor or ndarray of float, shape (n, d); items where there is an estimator
             Finite, and not so large that the head cannot compare them.
         labels : array-like, shape (n,)
             Of the kind already here: numbers beside numbers, strings beside strings.
@@ -162,11 +205,11 @@ class Gallery(OpenSet):
             not finite or too large: for the head, or a million times as large as those of half of
             all others. The gallery is then as it was.
         """
-        vectors = _as_vectors(vectors, "vectors")
-        own = as_labels(labels, "y", len(vectors))
-        keys = None if ids is None else _new_ids(ids, len(vectors))
-        self._check_lengths(vectors, self._check_comparable(vectors))
-        return self._add(vectors, own, keys)
+        checked = self._as_vectors(vectors, "vectors")
+        own = as_labels(labels, "y", len(checked))
+        keys = None if ids is None else _new_ids(ids, len(checked))
+        self._check_lengths(checked, self._check_comparable(checked))
+        return self._add(checked, own, keys)
 
     def put_back(
         self,
@@ -190,7 +233,7 @@ class Gallery(OpenSet):
         InvalidDataError
             As `enroll`, but for embeddings that are large beside others.
         """
-        vectors = _as_vectors(vectors, "vectors")
+        vectors = as_vectors(vectors, "vectors")
         own = as_labels(labels, "y", len(vectors))
         keys = None if ids is None else _new_ids(ids, len(vectors))
         self._check_comparable(vectors)
@@ -221,6 +264,8 @@ class Gallery(OpenSet):
     def forget(self, labels: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> None:
         """Remove all examples of some classes, or single examples by their ids.
 
+        A class that goes is taken out of the background too.
+
         Parameters
         ----------
         labels : label, or array-like or set of labels
@@ -243,6 +288,7 @@ class Gallery(OpenSet):
             gone = _codes_of(growth.now, named)
             if len(gone):
                 self._snapshot = growth.forget(gone)
+                self._strangers = self._strangers.without(named)
 
     def _forget_ids(self, keys: IntArray) -> None:
         keys = np.unique(keys)
@@ -279,7 +325,7 @@ class Gallery(OpenSet):
 
     # -- who is it ----------------------------------------------------------------------------
 
-    def class_scores(self, queries: Tensor) -> Tensor:
+    def class_scores(self, queries: ArrayLike) -> Tensor:
         """Return the score of each query against each class.
 
         Parameters
@@ -296,12 +342,12 @@ class Gallery(OpenSet):
         InvalidDataError
             If no class is enrolled, or a query or a score is not finite.
         """
-        now, queries = self._asked(queries)
-        scores = now.all_vectors.new_empty(len(queries), len(now.classes))
-        self._fill(scores, now, queries)
+        now, asked = self._asked(queries)
+        scores = now.all_vectors.new_empty(len(asked), len(now.classes))
+        self._fill(scores, now, asked)
         return scores
 
-    def class_probabilities(self, queries: Tensor, slope: float) -> npt.NDArray[np.float64]:
+    def class_probabilities(self, queries: ArrayLike, slope: float) -> npt.NDArray[np.float64]:
         """Return the softmax over the classes of each query's scores.
 
         Parameters
@@ -324,9 +370,9 @@ class Gallery(OpenSet):
             If `slope` is no finite number.
         """
         slope = check_number("slope", slope)
-        now, queries = self._asked(queries)
-        odds = np.empty((len(queries), len(now.classes)))
-        self._fill(torch.from_numpy(odds), now, queries)
+        now, asked = self._asked(queries)
+        odds = np.empty((len(asked), len(now.classes)))
+        self._fill(torch.from_numpy(odds), now, asked)
         odds *= slope
         odds -= odds.max(axis=1, keepdims=True)
         np.exp(odds, out=odds)
@@ -334,7 +380,7 @@ class Gallery(OpenSet):
         return odds
 
     def best_classes(
-        self, queries: Tensor, items: Tensor | None = None, classes: ArrayLike | None = None
+        self, queries: ArrayLike, items: Tensor | None = None, classes: ArrayLike | None = None
     ) -> np.ndarray:
         """Return the class that each query is most like.
 
@@ -360,11 +406,11 @@ class Gallery(OpenSet):
             If no class is enrolled, one of `classes` is not, there is none of them, or a query or
             all scores of one are not finite.
         """
-        now, queries = self._asked(queries)
+        now, asked = self._asked(queries)
         codes = None if classes is None else _some_codes(now, as_classes(classes))
-        return now.names[self._best(now, queries, items, codes).codes]
+        return now.names[self._best(now, asked, items, codes).codes]
 
-    def worth(self, queries: Tensor, labels: ArrayLike) -> npt.NDArray[np.float64]:
+    def worth(self, queries: ArrayLike, labels: ArrayLike) -> npt.NDArray[np.float64]:
         """Return what each answer is worth.
 
         Parameters
@@ -383,17 +429,143 @@ class Gallery(OpenSet):
         InvalidDataError
             As `best_classes`, or if labels are of another kind than those enrolled.
         """
-        now, queries = self._asked(queries)
-        own = as_labels(labels, "y", len(queries))
+        now, asked = self._asked(queries)
+        own = as_labels(labels, "y", len(asked))
         check_same_kind(own, now.names)
         codes = [now.code_of(label) for label in own.tolist()]
         answers = np.array([-1 if code is None else code for code in codes], dtype=np.int64)
-        return self._best(now, queries, None, None, answers).worth()
+        return self._best(now, asked, None, None, answers).worth()
+
+    def verify(
+        self, vectors: ArrayLike, labels: ArrayLike, *, threshold: float | None = None
+    ) -> np.ndarray:
+        """Return whether each is of the class that it claims to be of.
+
+        Parameters
+        ----------
+        vectors : Tensor or ndarray of float, shape (m, d); items where there is an estimator
+        labels : label, or array-like, shape (m,)
+            The class that each claims; of one label, all claim it.
+        threshold : float, optional
+            The score from which on a claim is believed.
+
+        Returns
+        -------
+        ndarray of float32, or of bool with a threshold, shape (m,)
+            The score of each against the class, of all its examples as `aggregate` says; or
+            whether it is at least `threshold`.
+
+        Raises
+        ------
+        InvalidDataError
+            If no class is enrolled, one that is claimed is not, lengths do not fit, or an
+            embedding or a score is not finite.
+        """
+        least = None if threshold is None else check_number("threshold", threshold)
+        now, asked = self._asked(vectors)
+        claimed = as_classes(labels, "labels")
+        if len(claimed) == 1 and np.ndim(labels) == 0:
+            claimed = claimed.repeat(len(asked))
+        claimed = as_labels(claimed, "labels", len(asked))
+        codes = _codes_of(now, claimed)
+        with torch.inference_mode(), torch.autocast(asked.device.type, enabled=False):
+            scores = claim_scores(self._prepared(now), asked, codes).cpu().numpy()
+        check_scores(scores, 0)
+        return scores if least is None else scores >= least
+
+    # -- saving -------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
+        """Write the gallery to one file (numbers and json; no pickle).
+
+        Parameters
+        ----------
+        path : path-like
+            A new file, or the one that this gallery was loaded from or saved to before.
+        overwrite : bool
+            Write it also over a gallery that somebody else saved.
+
+        Raises
+        ------
+        GalleryChangedError
+            If another gallery stands there than this one as it was loaded or saved: it would be
+            lost. Nothing is written.
+        InvalidParameterError
+            If something stands there that is no gallery.
+        ModelNotWrittenError
+            If the disk is full, or the folder may not be written to.
+
+        Notes
+        -----
+        At every moment, whatever ends the process, the file is the old one or the new, whole. The
+        file of somebody who was forgotten holds nothing of them, and what saves that were killed
+        left behind is removed. Who may read it the umask says; what was closed to others stays so.
+        The head is written too, and by its name in the registry found again; of an estimator only
+        what tells it from others.
+        """
+        target, replaces = check_path("path", path), check_flag("overwrite", overwrite)
+        model = None if self._embedder is None else self._embedder.fingerprint()
+        with self._saving:
+            self._origin = write(
+                target,
+                self._snapshot,
+                self.head,
+                self.aggregate,
+                model,
+                self.background,
+                self._origin,
+                replaces,
+            )
+
+    @classmethod
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        head: Head | type[Head] | str | None = None,
+        estimator: Embeds | None = None,
+    ) -> Self:
+        """Return the gallery that `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+        head : Head, class or str, optional
+            In place of the one that was saved; needed where that has no name in the registry.
+        estimator : fitted estimator, optional
+            That embeds items from now on: the one that embedded those enrolled.
+
+        Raises
+        ------
+        SavedModelError
+            If the file is missing, damaged or no gallery, its head is not known here, or the
+            embeddings were made by another network than that of `estimator`.
+        """
+        source = check_path("path", path)
+        saved, origin = read(source)
+        embedder = None if estimator is None else Embedder(estimator)
+        if embedder is not None and saved.model not in (None, embedder.fingerprint()):
+            raise SavedModelError(
+                f"{source} cannot be loaded: its embeddings were made by another network than that "
+                "of estimator."
+            )
+        own = None if embedder is None else embedder.head
+        if head is None and own is None:
+            own = head_of(saved)
+        gallery = cls(head if head is not None else own, saved.aggregate, estimator=estimator)
+        gallery._start(saved.snapshot)
+        gallery._origin = origin
+        if saved.background is not None:
+            gallery._strangers = Strangers(Background(*saved.background))
+        return gallery
 
     # -- below the surface --------------------------------------------------------------------
 
     def _as_vectors(self, vectors: object, name: str) -> Tensor:
-        return _as_vectors(vectors, name)
+        """Return embeddings as they are enrolled and asked for, of what was given."""
+        if self._embedder is None:
+            return as_vectors(vectors, name)
+        return self._embedder.embed(vectors, name)  # type: ignore[arg-type]
 
     @contextmanager
     def _growing(self) -> Iterator[Growth]:
@@ -462,12 +634,12 @@ class Gallery(OpenSet):
         usual = usual[usual > 0]  # zeros are of no size
         return own, own > _ENORMOUSLY * (usual[len(usual) // 2] if len(usual) else np.inf)
 
-    def _asked(self, queries: Tensor) -> tuple[Snapshot, Tensor]:
+    def _asked(self, queries: ArrayLike) -> tuple[Snapshot, Tensor]:
         """Return the snapshot that answers, and the queries, once they are looked at."""
         now = self._snapshot
         if len(now) == 0:
             raise InvalidDataError("the gallery is empty: enroll at least one class first.")
-        checked = _as_vectors(queries, "queries")
+        checked = self._as_vectors(queries, "queries")
         _check_dim(now, checked)
         _check_finite(checked)
         return now, checked
@@ -544,20 +716,6 @@ def _new_ids(ids: ArrayLike, n: int) -> IntArray:
     keys = as_ids(ids, n=n)
     check_distinct(keys)
     return keys
-
-
-def _as_vectors(vectors: object, name: str) -> Tensor:
-    """Return embeddings in float32, checked."""
-    if isinstance(vectors, np.ndarray) and vectors.dtype.kind == "f":
-        vectors = torch.from_numpy(np.ascontiguousarray(vectors))
-    if not isinstance(vectors, Tensor) or not vectors.is_floating_point() or vectors.ndim != 2:
-        got = (
-            f"{vectors.dtype} of shape {tuple(vectors.shape)}"
-            if isinstance(vectors, Tensor | np.ndarray)
-            else f"a {type(vectors).__name__}"
-        )
-        raise InvalidDataError(f"{name} must be a float tensor of shape (n, d); got {got}.")
-    return vectors.detach().float()
 
 
 def _check_finite(vectors: Tensor) -> float:

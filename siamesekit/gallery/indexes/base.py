@@ -148,7 +148,7 @@ class Index(Part, ABC):
         source = check_path("path", path)
         if not source.is_file():
             raise SavedModelError(f"{source} is no file of an index.")
-        facts, arrays = _container.unpack(source, cls.kind)
+        facts, arrays, _ = _container.unpack(source, cls.kind)
         index = cls(**{name: facts[name] for name in cls.parameter_names()})
         index._restore(facts, arrays)
         return index

@@ -1,0 +1,291 @@
+"""A gallery as one file: whole at every moment, and never written over another's work.
+
+The file holds the examples that are enrolled, what compares them, and nothing of who was forgotten.
+It begins with a digest of all else. A gallery remembers the digest of the file that it was loaded
+from or saved to; where another one stands in its place, somebody else saved meanwhile. Writers hold
+the folder against one another, so that nothing comes between the look and the writing.
+"""
+
+import json
+import os
+import re
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamesekit._allowance import allowance
+from siamesekit._copying import load_state
+from siamesekit._files import alone_in, is_stale, mode_of, sync_folder, write_whole
+from siamesekit._random import drawing_from
+from siamesekit._types import AGGREGATES, Aggregate, IntArray
+from siamesekit._values import CannotWriteError, decode, decode_labels, encode, encode_labels
+from siamesekit.errors import (
+    GalleryChangedError,
+    InvalidParameterError,
+    ModelNotWrittenError,
+    SavedModelError,
+)
+from siamesekit.gallery._snapshot import Growth, Snapshot
+from siamesekit.gallery.indexes import _container
+from siamesekit.heads import Head
+
+__all__ = ["Origin", "Saved", "head_of", "read", "write"]
+
+_KIND, _WHAT = "gallery", "a gallery"
+# A head made by what a file says may take this much, or a few times what its weights take.
+_LEAST_ALLOWANCE, _TIMES = 2**28, 8
+
+
+class Origin(NamedTuple):
+    """The file in which a gallery stands as it was saved last.
+
+    Attributes
+    ----------
+    path : str
+        Without links.
+    digest : bytes
+    """
+
+    path: str
+    digest: bytes
+
+
+class Saved(NamedTuple):
+    """What a file holds.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+    aggregate : {"prototype", "mean", "max"}
+    head : dict
+        As json has it; see `head_of`.
+    weights : dict from name to Tensor
+        Of the head.
+    model : str or None
+        Fingerprint of the network that made the embeddings.
+    background : tuple of Tensor and ndarray, or None
+        Embeddings and labels of people who are not enrolled.
+    """
+
+    snapshot: Snapshot
+    aggregate: Aggregate
+    head: dict[str, Any]
+    weights: dict[str, Tensor]
+    model: str | None
+    background: tuple[Tensor, np.ndarray] | None
+
+
+# -- writing ----------------------------------------------------------------------------------
+
+
+def write(
+    path: Path,
+    now: Snapshot,
+    head: Head,
+    aggregate: Aggregate,
+    model: str | None,
+    background: tuple[Tensor, np.ndarray] | None,
+    origin: Origin | None,
+    overwrite: bool,
+) -> Origin:
+    """Write a gallery; return where it stands now.
+
+    Raises
+    ------
+    GalleryChangedError
+        If another gallery stands there than that of `origin`, unless `overwrite`.
+    InvalidParameterError
+        If something stands there that is no gallery, or head or labels cannot be written.
+    ModelNotWrittenError
+        If the disk is full, or the folder may not be written to.
+    """
+    data = _packed(now, head, aggregate, model, background)
+    try:
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with alone_in(target.parent) as alone:
+            _check_untouched(target, path, origin, overwrite)
+            _sweep(target, alone)
+            write_whole(target, data, mode_of(target))
+            sync_folder(target.parent)
+    except (GalleryChangedError, InvalidParameterError):
+        raise
+    except OSError as error:
+        raise ModelNotWrittenError(
+            error.errno, f"{path} cannot be written, what was saved before is kept: {error}"
+        ) from error
+    return Origin(str(target), data[:32])
+
+
+def _packed(
+    now: Snapshot,
+    head: Head,
+    aggregate: Aggregate,
+    model: str | None,
+    background: tuple[Tensor, np.ndarray] | None,
+) -> bytes:
+    facts, arrays = _head_state(head, now)
+    kept = Growth(now).now  # without who was forgotten
+    facts |= {
+        "siamesekit": version("siamesekit"),
+        "aggregate": aggregate,
+        "next_id": kept.next_id,
+        "model": model,
+    }
+    arrays |= {"vectors": kept.all_vectors.cpu().numpy(), "ids": kept.all_ids}
+    arrays |= _labels_state("labels", kept.names, kept.codes)
+    if background is not None:
+        vectors, labels = background
+        names, codes = np.unique(labels, return_inverse=True)
+        arrays |= {"background": vectors.cpu().numpy()}
+        arrays |= _labels_state("background.labels", names, codes)
+    return _container.pack(_KIND, facts, arrays)
+
+
+def _labels_state(name: str, names: np.ndarray, codes: IntArray) -> dict[str, np.ndarray]:
+    """Return classes and the class of each example; as bytes, since a header may not be long."""
+    try:
+        text = json.dumps(encode_labels(names), allow_nan=False).encode("ascii")
+    except CannotWriteError as error:
+        raise InvalidParameterError(f"labels must be such as can be saved: {error}.") from error
+    return {name: np.frombuffer(text, np.uint8), f"{name}.codes": codes.astype(np.int64)}
+
+
+def _head_state(head: Head, now: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    try:
+        entry: Any = encode(head)
+    except CannotWriteError:
+        entry = {"$omitted": f"{type(head).__module__}.{type(head).__qualname__}"}
+    dim = getattr(head, "dim", None) or now.all_vectors.shape[1]
+    state = {name: value for name, value in head.state_dict().items() if isinstance(value, Tensor)}
+    weights = {f"head.{name}": value.detach().cpu().numpy() for name, value in state.items()}
+    return {"head": entry, "dim": int(dim)}, weights
+
+
+def _check_untouched(target: Path, path: Path, origin: Origin | None, overwrite: bool) -> None:
+    """Raise an error if something stands there that is not what was left there."""
+    if not os.path.lexists(target):
+        return
+    found = _container.content_of(target) if target.is_file() else None
+    if found is None or found.kind != _KIND:
+        raise InvalidParameterError(
+            f"path must be new or a gallery saved before; {path} holds something else."
+        )
+    if not overwrite and origin != Origin(str(target), found.digest):
+        since = "was changed since" if origin and origin.path == str(target) else "is not where"
+        raise GalleryChangedError(
+            f"{path} {since} this gallery was loaded or saved: another one stands there. Load it "
+            "and enroll again what is new, save this one elsewhere, or give overwrite=True to "
+            "lose the other."
+        )
+
+
+def _sweep(target: Path, alone: bool) -> None:
+    """Remove what killed saves of this file left behind."""
+    partial = re.compile(rf"\.{re.escape(target.name)}-[0-9a-f]{{16}}\.partial")
+    for file in target.parent.iterdir():
+        if partial.fullmatch(file.name):
+            with suppress(OSError):
+                if alone or is_stale(file):
+                    file.unlink()
+
+
+# -- reading ----------------------------------------------------------------------------------
+
+
+def read(path: Path) -> tuple[Saved, Origin]:
+    """Return what a file holds.
+
+    Raises
+    ------
+    SavedModelError
+        If it is missing, damaged or no gallery.
+    """
+    if not path.is_file():
+        raise SavedModelError(f"{path} is no file of a gallery.")
+    facts, arrays, digest = _container.unpack(path, _KIND, _WHAT)
+    try:
+        saved = _saved(facts, arrays)
+    except (KeyError, TypeError, ValueError) as error:
+        said = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise SavedModelError(f"{path} cannot be loaded: {said}") from error
+    return saved, Origin(os.path.realpath(path), digest)
+
+
+def _saved(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
+    aggregate, model = facts["aggregate"], facts["model"]
+    if aggregate not in AGGREGATES or not isinstance(model, str | None):
+        raise SavedModelError("its aggregate or its model is none.")
+    weights = {
+        name.removeprefix("head."): torch.from_numpy(array.copy())
+        for name, array in arrays.items()
+        if name.startswith("head.")
+    }
+    background = None
+    if "background" in arrays:
+        vectors = _vectors(arrays["background"])
+        background = vectors, _labels("background.labels", arrays, len(vectors))
+    head = {"entry": facts["head"], "dim": facts["dim"]}
+    return Saved(_snapshot(facts, arrays), aggregate, head, weights, model, background)
+
+
+def _snapshot(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
+    vectors, ids, next_id = _vectors(arrays["vectors"]), arrays["ids"], facts["next_id"]
+    labels = _labels("labels", arrays, len(vectors))
+    if type(next_id) is not int or not 0 <= next_id <= 2**63:
+        raise SavedModelError("its next_id is none.")
+    known = ids.dtype == np.int64 and ids.shape == (len(vectors),)
+    if not known or (len(ids) and int(ids.min()) < 0) or len(np.unique(ids)) < len(ids):
+        raise SavedModelError("its ids are not one an example.")
+    return Snapshot.of(vectors, labels, ids, next_id)
+
+
+def _vectors(array: np.ndarray) -> Tensor:
+    if array.ndim != 2 or array.dtype != np.float32 or not np.isfinite(array).all():
+        raise SavedModelError("it holds no embeddings.")
+    return torch.from_numpy(array.copy() if not array.flags.writeable else array)
+
+
+def _labels(name: str, arrays: dict[str, np.ndarray], n: int) -> np.ndarray:
+    names = decode_labels(json.loads(arrays[name].tobytes()))
+    codes = arrays[f"{name}.codes"]
+    if codes.dtype != np.int64 or codes.shape != (n,):
+        raise SavedModelError("its labels are not one an example.")
+    if n and not 0 <= int(codes.min()) <= int(codes.max()) < len(names):
+        raise SavedModelError("its labels are not those of its classes.")
+    labels: np.ndarray = names[codes]
+    return labels
+
+
+def head_of(saved: Saved) -> Head:
+    """Return the head that a file names, with its weights.
+
+    Raises
+    ------
+    SavedModelError
+        If it has no name in the registry, or its weights do not fit.
+    """
+    entry, dim = saved.head["entry"], saved.head["dim"]
+    if not isinstance(entry, dict) or "$omitted" in entry:
+        raise SavedModelError(
+            "its head has no name in the registry; pass it as load(path, head=...)."
+        )
+    size = sum(value.nbytes for value in saved.weights.values())
+    try:
+        with allowance(max(_LEAST_ALLOWANCE, _TIMES * size)), drawing_from(0):
+            head = decode(entry)
+            if not isinstance(head, Head):
+                raise SavedModelError("its head is none.")
+            if dim:
+                head.build(dim)
+        load_state(head, saved.weights)
+    except SavedModelError:
+        raise
+    except Exception as error:  # what a file says of a part's sizes may lead to any
+        raise SavedModelError(f"its head cannot be made again: {error}") from error
+    return head.eval()
