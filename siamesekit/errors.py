@@ -126,3 +126,7 @@ class ModelNotWrittenError(SiamesekitError, OSError):
 
 class GalleryChangedError(ModelNotWrittenError):
     """A gallery is not written: another one, saved meanwhile, would be lost by it."""
+
+
+class IndexUnavailableError(SiamesekitError, ConnectionError):
+    """The store that an index keeps its vectors in cannot be reached, or refuses."""

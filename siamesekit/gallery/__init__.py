@@ -3,7 +3,14 @@
 from siamesekit.gallery._open_set import TooFewPeopleWarning
 from siamesekit.gallery.gallery import Gallery
 from siamesekit.gallery.identify import Identification
-from siamesekit.gallery.indexes import ExactIndex, FaissIndex, Index, UsearchIndex
+from siamesekit.gallery.indexes import (
+    ExactIndex,
+    FaissIndex,
+    Index,
+    PgvectorIndex,
+    QdrantIndex,
+    UsearchIndex,
+)
 from siamesekit.gallery.threshold import Threshold
 
 __all__ = [
@@ -12,6 +19,8 @@ __all__ = [
     "Gallery",
     "Identification",
     "Index",
+    "PgvectorIndex",
+    "QdrantIndex",
     "Threshold",
     "TooFewPeopleWarning",
     "UsearchIndex",

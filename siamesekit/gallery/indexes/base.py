@@ -134,7 +134,7 @@ class Index(Part, ABC):
         target = check_path("path", path)
         target.parent.mkdir(parents=True, exist_ok=True)
         facts, arrays = self._state()
-        write_whole(target, _container.pack(self.kind, self.get_params() | facts, arrays))
+        write_whole(target, _container.pack(self.kind, self._saved_params() | facts, arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -145,15 +145,25 @@ class Index(Part, ABC):
         SavedModelError
             If the file is missing, damaged, or of another kind of index.
         """
-        source = check_path("path", path)
-        if not source.is_file():
-            raise SavedModelError(f"{source} is no file of an index.")
-        facts, arrays, _ = _container.unpack(source, cls.kind)
+        facts, arrays = cls._read(path)
         index = cls(**{name: facts[name] for name in cls.parameter_names()})
         index._restore(facts, arrays)
         return index
 
+    @classmethod
+    def _read(cls, path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return facts and arrays of the file that `save` wrote."""
+        source = check_path("path", path)
+        if not source.is_file():
+            raise SavedModelError(f"{source} is no file of an index.")
+        facts, arrays, _ = _container.unpack(source, cls.kind)
+        return facts, arrays
+
     # -- below it -----------------------------------------------------------------------------
+
+    def _saved_params(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand in a file."""
+        return self.get_params()
 
     @abstractmethod
     def _holds(self, ids: IntArray) -> np.ndarray:
@@ -184,10 +194,9 @@ class Index(Part, ABC):
                 f"{name} must be numbers of shape (n, d), d at least 1; "
                 f"got {array.dtype} of shape {array.shape}."
             )
-        if self.dim is not None and array.shape[1] != self.dim:
+        if (dim := self.dim) is not None and array.shape[1] != dim:
             raise InvalidDataError(
-                f"{name} must have {self.dim} numbers each, as those in the index; "
-                f"got {array.shape[1]}."
+                f"{name} must have {dim} numbers each, as those in the index; got {array.shape[1]}."
             )
         with np.errstate(over="ignore"):
             floats = np.ascontiguousarray(array, dtype=np.float32)

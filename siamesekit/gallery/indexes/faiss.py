@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidParameterError
-from siamesekit.gallery.indexes.base import Index, Metric, are_among
+from siamesekit.gallery.indexes._graph import GraphIndex
+from siamesekit.gallery.indexes.base import Metric, are_among
 from siamesekit.gallery.indexes.exact import unit
 from siamesekit.registry import register
 
@@ -15,25 +15,16 @@ __all__ = ["FaissIndex"]
 
 
 @register("indexes", "faiss")
-class FaissIndex(Index):
-    """A graph of near neighbours (HNSW [1]_), of faiss (extra ``faiss``).
+class FaissIndex(GraphIndex):
+    """A graph of near neighbours (HNSW), of faiss (extra ``faiss``).
 
     faiss cannot take a vector out of such a graph. What is removed is passed over in searches, and
     the graph is built anew when a quarter of it is gone, and before it is saved.
 
     Parameters
     ----------
-    metric : {"cosine", "euclidean", "dot"}
-    connectivity : int
-        Neighbours of a vector in the graph.
-    expansion_add, expansion_search : int
-        Candidates kept while a vector is added, and while one is searched for: more of them miss
-        less and take longer.
-
-    References
-    ----------
-    .. [1] Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
-       hierarchical navigable small world graphs", IEEE TPAMI 42, 2020.
+    metric, connectivity, expansion_add, expansion_search
+        As of every `GraphIndex`.
     """
 
     kind = "faiss"
@@ -45,10 +36,7 @@ class FaissIndex(Index):
         expansion_add: int = 100,
         expansion_search: int = 48,
     ) -> None:
-        super().__init__(metric)
-        self.connectivity = check_integer("connectivity", connectivity, low=2)
-        self.expansion_add = check_integer("expansion_add", expansion_add, low=1)
-        self.expansion_search = check_integer("expansion_search", expansion_search, low=1)
+        super().__init__(metric, connectivity, expansion_add, expansion_search)
         self._graph: Any = None
         # Of each place in the graph, in which removed vectors stay until it is built anew.
         self._ids: IntArray = np.empty(0, np.int64)

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray, IntArray, Neighbours
 from siamesekit.errors import InvalidParameterError
-from siamesekit.gallery.indexes.base import Index, Metric
+from siamesekit.gallery.indexes._graph import GraphIndex
+from siamesekit.gallery.indexes.base import Metric
 from siamesekit.gallery.indexes.exact import unit
 from siamesekit.registry import register
 
@@ -17,22 +17,13 @@ _METRICS = {"cosine": "ip", "euclidean": "l2sq", "dot": "ip"}
 
 
 @register("indexes", "usearch")
-class UsearchIndex(Index):
-    """A graph of near neighbours (HNSW [1]_), of usearch (extra ``usearch``).
+class UsearchIndex(GraphIndex):
+    """A graph of near neighbours (HNSW), of usearch (extra ``usearch``).
 
     Parameters
     ----------
-    metric : {"cosine", "euclidean", "dot"}
-    connectivity : int
-        Neighbours of a vector in the graph.
-    expansion_add, expansion_search : int
-        Candidates kept while a vector is added, and while one is searched for: more of them miss
-        less and take longer.
-
-    References
-    ----------
-    .. [1] Y. Malkov, D. Yashunin, "Efficient and robust approximate nearest neighbor search using
-       hierarchical navigable small world graphs", IEEE TPAMI 42, 2020.
+    metric, connectivity, expansion_add, expansion_search
+        As of every `GraphIndex`.
     """
 
     kind = "usearch"
@@ -44,10 +35,7 @@ class UsearchIndex(Index):
         expansion_add: int = 128,
         expansion_search: int = 64,
     ) -> None:
-        super().__init__(metric)
-        self.connectivity = check_integer("connectivity", connectivity, low=2)
-        self.expansion_add = check_integer("expansion_add", expansion_add, low=1)
-        self.expansion_search = check_integer("expansion_search", expansion_search, low=1)
+        super().__init__(metric, connectivity, expansion_add, expansion_search)
         self._graph: Any = None
         self._has_removed = False
 
