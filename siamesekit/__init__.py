@@ -7,7 +7,7 @@ embeddings, a miner chooses the comparisons worth training on, and a loss charge
 from importlib.metadata import version
 
 from siamesekit.errors import SiamesekitError
-from siamesekit.estimators import SiameseClassifier, SiameseEmbedder
+from siamesekit.estimators import SiameseClassifier, SiameseEmbedder, SiameseVerifier
 from siamesekit.gallery import Gallery
 from siamesekit.registry import register
 
@@ -15,6 +15,7 @@ __all__ = [
     "Gallery",
     "SiameseClassifier",
     "SiameseEmbedder",
+    "SiameseVerifier",
     "SiamesekitError",
     "__version__",
     "register",

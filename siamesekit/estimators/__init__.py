@@ -2,5 +2,6 @@
 
 from siamesekit.estimators.classifier import SiameseClassifier
 from siamesekit.estimators.embedder import SiameseEmbedder
+from siamesekit.estimators.verifier import SiameseVerifier
 
-__all__ = ["SiameseClassifier", "SiameseEmbedder"]
+__all__ = ["SiameseClassifier", "SiameseEmbedder", "SiameseVerifier"]

@@ -24,11 +24,15 @@ __all__ = [
     "HELD_OUT",
     "TRAINING",
     "Maps",
+    "ScoredPairs",
     "calibrate",
     "calibration_report",
     "check_pairs_at_hand",
     "few_classes",
     "items_to_calibrate_on",
+    "maps_of",
+    "score_pairs",
+    "scored_pairs",
 ]
 
 HELD_OUT = "held-out classes"
@@ -60,6 +64,23 @@ def items_to_calibrate_on(codes: IntArray, held_out: np.ndarray) -> tuple[IntArr
     sizes = np.unique(codes[held_out], return_counts=True)[1]
     enough = len(sizes) >= 2 and sizes.max() >= 2
     return np.flatnonzero(held_out if enough else ~held_out), HELD_OUT if enough else TRAINING
+
+
+class ScoredPairs(NamedTuple):
+    """Pairs of embedded items, their scores and who they are of.
+
+    Attributes
+    ----------
+    scores : ndarray of float64, shape (p,)
+    same : ndarray of bool, shape (p,)
+    first, second : ndarray of int64, shape (p,)
+        Code of the class of each item: numbers, no names.
+    """
+
+    scores: np.ndarray
+    same: np.ndarray
+    first: IntArray
+    second: IntArray
 
 
 class Maps(NamedTuple):
@@ -99,18 +120,23 @@ def calibrate(head: Head, vectors: Tensor, codes: Tensor, seed: int) -> Maps:
     TrainingHealthWarning
         If no class has two items, so that nothing is known of same pairs.
     """
-    scores, same = _scored_pairs(head, vectors, codes, seed)
-    if not same.any():
+    pairs = scored_pairs(head, vectors, codes, seed)
+    if not pairs.same.any():
         warnings.warn(
             "No class that similarity could be calibrated on has two items, so it says about one "
             "half of all pairs; calibrate(X, y) takes others.",
             TrainingHealthWarning,
             stacklevel=5,
         )
+    return maps_of(pairs.scores, pairs.same, len(torch.unique(codes)), len(codes))
+
+
+def maps_of(scores: np.ndarray, same: np.ndarray, n_classes: int, n_items: int) -> Maps:
+    """Return the maps that fit scores of pairs, each as sure as its number of trials allows."""
     if len(scores) == 0:
         scores, same = np.zeros(1), np.zeros(1, dtype=bool)
-    own = fit_calibration(scores, same, n_classes=len(torch.unique(codes)))
-    return Maps(own, fit_calibration(scores, same, n_classes=len(codes))[0])
+    own = fit_calibration(scores, same, n_classes=n_classes)
+    return Maps(own, fit_calibration(scores, same, n_classes=n_items)[0])
 
 
 def calibration_report(
@@ -128,7 +154,7 @@ def calibration_report(
     **facts
         The other fields of the report.
     """
-    scores, same = _scored_pairs(head, vectors, codes, seed=0)
+    scores, same = scored_pairs(head, vectors, codes, seed=0)[:2]
     llr = calibration[0] * scores + calibration[1]
     probability = 1 / (1 + np.exp(-np.clip(llr, -700, 700)))
     cost = cllr(llr, same)
@@ -181,26 +207,59 @@ def few_classes(codes: IntArray, seed: int, n_items: int = _ITEMS) -> IntArray:
     return chosen
 
 
-def _scored_pairs(
-    head: Head, vectors: Tensor, codes: Tensor, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores of drawn pairs, and whether each is of one class, both of shape (p,)."""
+def scored_pairs(
+    head: Head, vectors: Tensor, codes: Tensor, seed: int, most: int | None = None
+) -> ScoredPairs:
+    """Return pairs of embedded items: some that are drawn, or all where those are few.
+
+    Parameters
+    ----------
+    head : Head
+    vectors : Tensor of float32, shape (n, d)
+    codes : Tensor of int64, shape (n,)
+        Class of each.
+    seed : int
+    most : int, optional
+        All pairs are returned where they are at most so many, and else so many of each kind are
+        drawn. By default pairs are always drawn.
+    """
     codes = codes.cpu()
-    dim = max(1, vectors.shape[1])
-    n_pairs = min(_PAIRS, max(_FEWEST_PAIRS, _NUMBERS_IN_ALL // dim))
-    i, j = _draw_pairs(codes, n_pairs, torch.Generator().manual_seed(seed))
+    n, dim = len(codes), max(1, vectors.shape[1])
+    if most is not None and n * (n - 1) // 2 <= most:
+        i, j = torch.triu_indices(n, n, offset=1)
+    else:
+        n_pairs = min(most or _PAIRS, max(_FEWEST_PAIRS, _NUMBERS_IN_ALL // dim))
+        i, j = _draw_pairs(codes, n_pairs, torch.Generator().manual_seed(seed))
+    scores = score_pairs(head, vectors, i, j)
+    # Embeddings are finite, but two far ones may be infinitely far from each other.
+    finite = np.isfinite(scores)
+    first, second = codes[i].numpy()[finite], codes[j].numpy()[finite]
+    return ScoredPairs(scores[finite], first == second, first, second)
+
+
+def score_pairs(head: Head, vectors: Tensor, i: Tensor, j: Tensor) -> np.ndarray:
+    """Return the scores of embeddings `i` against `j`, row by row, in blocks.
+
+    Parameters
+    ----------
+    head : Head
+    vectors : Tensor of float32, shape (n, d)
+    i, j : Tensor of int64, shape (p,)
+        Positions in `vectors`.
+
+    Returns
+    -------
+    ndarray of float64, shape (p,)
+    """
     # Two embeddings a pair, and about as much for their comparison.
-    rows = max(1, _NUMBERS // dim)
+    rows = max(1, _NUMBERS // max(1, vectors.shape[1]))
     # Made beforehand: small results between the large blocks would keep the memory of all of them.
     scores = np.empty(len(i))
     with torch.inference_mode():
         for start in range(0, len(i), rows):
             a, b = (side[start : start + rows].to(vectors.device) for side in (i, j))
             scores[start : start + rows] = head.pairs(vectors[a], vectors[b]).double().cpu()
-    same = (codes[i] == codes[j]).numpy()
-    # Embeddings are finite, but two far ones may be infinitely far from each other.
-    finite = np.isfinite(scores)
-    return scores[finite], same[finite]
+    return scores
 
 
 def _draw_pairs(codes: Tensor, n_pairs: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -67,7 +67,8 @@ class Material:
     facts : dict
         What a checkpoint has to agree with beside what `train` is given.
     people : Tensor of int64, shape (n,), or None
-        Class of each item as far as it is known, where `labels` say something else.
+        Of items that come in pairs, and whose `labels` only say which pairs are *same*: class of
+        each, as far as it is known.
     """
 
     items: Tensor
@@ -156,7 +157,13 @@ class Fitting:
         self.device = resolve_device(estimator.device)
         self.augment = make_augment(estimator.augment, shape)
         with drawing_from(seed):
-            self.line = make_line(estimator, shape, material.n_classes, self.device)
+            self.line = make_line(
+                estimator,
+                shape,
+                material.n_classes,
+                self.device,
+                pairs=material.people is not None,
+            )
 
     def run(self) -> History:
         """Train the line; return what happened."""
@@ -222,7 +229,9 @@ class Fitting:
         self.line.backbone = self.line.backbone.finish(embed, labels[some])
 
 
-def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device) -> TrainingLine:
+def make_line(
+    estimator: Any, shape: Shape, n_classes: int, device: torch.device, *, pairs: bool = False
+) -> TrainingLine:
     """Return the built training line of an estimator, on `device`, its weights drawn afresh.
 
     Parameters
@@ -234,6 +243,8 @@ def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device
     n_classes : int
         Number of classes in training.
     device : torch.device
+    pairs : bool
+        Whether pairs were given, and no classes.
     """
     network = make_backbone(estimator.backbone, shape)
     if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
@@ -245,7 +256,7 @@ def make_line(estimator: Any, shape: Shape, n_classes: int, device: torch.device
     dim = _embedding_size(network, shape, device)
     # In float32, whatever torch's default type is.
     head = make_head(estimator.head).build(dim).float()
-    loss = make_loss(estimator.loss).build(dim, n_classes).float()
+    loss = make_loss(estimator.loss, head, pairs=pairs).build(dim, n_classes).float()
     precision = resolve_precision(estimator.precision, device, shape)
     line = TrainingLine(network, head, loss, make_miner(estimator.miner), precision).to(device)
     line.backbone.to(memory_format=memory_format(network))  # type: ignore[call-overload]

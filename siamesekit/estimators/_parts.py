@@ -12,7 +12,7 @@ from siamesekit._types import Shape
 from siamesekit.backbones import Backbone, choose_backbone
 from siamesekit.errors import InvalidParameterError, SiamesekitError, UnknownPartError
 from siamesekit.heads import Head
-from siamesekit.losses import Loss
+from siamesekit.losses import BCELoss, ContrastiveLoss, Loss
 from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
 from siamesekit.training.items import Augment
@@ -87,8 +87,24 @@ def make_head(spec: object) -> Head:
     return head
 
 
-def make_loss(spec: object) -> Loss:
-    """Return a new loss, not yet built."""
+def make_loss(spec: object, head: Head, *, pairs: bool = False) -> Loss:
+    """Return a new loss, not yet built.
+
+    Parameters
+    ----------
+    spec : object
+        ``"auto"`` is the loss on episodes, or, where `pairs` were given, that on pairs which suits
+        what the head gives; both kinds of pair weigh the same, however many there are.
+    head : Head
+    pairs : bool
+    """
+    if isinstance(spec, str) and spec == "auto":
+        if not pairs:
+            spec = "episodic"
+        elif head.gives == "logit":
+            return BCELoss(balance=True)
+        else:
+            return ContrastiveLoss(balance=True)
     loss: Loss = make_part("loss", spec)
     return loss
 

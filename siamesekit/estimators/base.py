@@ -403,14 +403,17 @@ class SiameseEstimator(
         """
         fresh = copy.copy(self._at_once())
         labels, codes, vectors = fresh._embedded_pairs(X, y)
-        unseen = False
-        if fresh.trained_classes_ is not None:
-            own, trained = label_codes(labels, fresh.trained_classes_)
-            unseen = not bool(np.isin(own, trained).any())
-        source = HELD_OUT if unseen else TRAINING
+        source = HELD_OUT if fresh._are_unseen(labels) else TRAINING
         fresh._calibrate_on(vectors, torch.from_numpy(codes), source, seed=0)
         self.__dict__ = fresh.__dict__
         return self
+
+    def _are_unseen(self, labels: np.ndarray) -> bool:
+        """Return whether none of these classes was trained on, as far as that is known."""
+        if self.trained_classes_ is None:
+            return False
+        own, trained = label_codes(labels, self.trained_classes_)
+        return not bool(np.isin(own, trained).any())
 
     def calibration_report(self, X: ArrayLike, y: ArrayLike) -> CalibrationReport:
         """Return how good the probabilities of `similarity` are on classes it has not seen.

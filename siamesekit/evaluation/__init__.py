@@ -52,8 +52,10 @@ from siamesekit.evaluation.one_shot import OneShotValidation, one_shot_validatio
 from siamesekit.evaluation.reliability import Reliability, reliability_curve
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
 from siamesekit.evaluation.retrieval import RetrievalMetrics, knn_accuracy, retrieval_metrics
+from siamesekit.evaluation.thresholds import Threshold, choose_threshold
 from siamesekit.evaluation.ties import share_of_ties
 from siamesekit.evaluation.verification import best_threshold, verification_accuracy
+from siamesekit.evaluation.verification_report import VerificationReport, verification_report
 
 __all__ = [
     "BASELINES",
@@ -68,8 +70,11 @@ __all__ = [
     "Reliability",
     "Result",
     "RetrievalMetrics",
+    "Threshold",
+    "VerificationReport",
     "best_threshold",
     "check_disjoint",
+    "choose_threshold",
     "cllr",
     "cmc",
     "cmc_curve",
@@ -104,5 +109,6 @@ __all__ = [
     "tanimoto_similarity",
     "tar_at_far",
     "verification_accuracy",
+    "verification_report",
     "wilson_interval",
 ]

@@ -1,15 +1,19 @@
 """From a head's score to the probability of *same*, and how good such probabilities are."""
 
 import math
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.isotonic import IsotonicRegression
+from scipy.special import xlog1py, xlogy
+from sklearn.isotonic import isotonic_regression
 
 from siamesekit._checks import check_integer
+from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
+from siamesekit.evaluation._bootstrap import Estimate, Weights, identity_estimate
 from siamesekit.evaluation._facts import Label, json_of
 from siamesekit.evaluation._inputs import (
     as_array,
@@ -17,6 +21,7 @@ from siamesekit.evaluation._inputs import (
     checked_pairs,
     checked_probabilities,
 )
+from siamesekit.evaluation.error_rates import Identities, member_codes
 
 __all__ = ["CalibrationReport", "cllr", "fit_calibration", "log_loss", "min_cllr"]
 
@@ -26,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 # all is about one half.
 _NEARLY_FLAT = 1e-3
 _STEPS = 100
+_RESAMPLES = 1000
 
 
 def fit_calibration(
@@ -86,7 +92,29 @@ def fit_calibration(
     return _on_scores(slope, intercept, centre * unit, scale * unit)
 
 
-def cllr(llr: ArrayLike, same: ArrayLike) -> float:
+@overload
+def cllr(llr: ArrayLike, same: ArrayLike) -> float: ...
+
+
+@overload
+def cllr(
+    llr: ArrayLike,
+    same: ArrayLike,
+    *,
+    identities: Identities,
+    n_resamples: int = ...,
+    random_state: RandomState = ...,
+) -> Estimate: ...
+
+
+def cllr(
+    llr: ArrayLike,
+    same: ArrayLike,
+    *,
+    identities: Identities | None = None,
+    n_resamples: int = _RESAMPLES,
+    random_state: RandomState = 0,
+) -> float | Estimate:
     r"""Return the cost of log-likelihood ratios, in bits [1]_.
 
     .. math:: C_{llr} = \tfrac{1}{2} \left(
@@ -104,16 +132,24 @@ def cllr(llr: ArrayLike, same: ArrayLike) -> float:
         as of two. Infinite where P is 0 or 1.
     same : array-like or Tensor of bool or {0, 1}, shape (n,)
         Both kinds are needed; each weighs one half.
+    identities : pair of array-like, each of shape (n,), optional
+        Class of the first and of the second item of each pair, for an interval, which resamples
+        them.
+    n_resamples : int
+        At least 100.
+    random_state : int, Generator or None
 
     Returns
     -------
-    float
-        At least 0; infinite if an infinite ratio is wrong.
+    float, or Estimate
+        At least 0; infinite if an infinite ratio is wrong. With its interval where there are
+        `identities`.
 
     Raises
     ------
     InvalidDataError
-        If lengths differ, a ratio is NaN, or pairs of one kind only are given.
+        If lengths differ, a ratio is NaN, pairs of one kind only are given, or `identities`
+        contradict `same`.
 
     References
     ----------
@@ -124,10 +160,38 @@ def cllr(llr: ArrayLike, same: ArrayLike) -> float:
     check_both_kinds(truth)
     # log(1 + e^-l) for same, log(1 + e^l) for different, without overflow.
     bits = np.logaddexp(0.0, np.where(truth, -values, values)) / math.log(2)
-    return float((bits[truth].mean() + bits[~truth].mean()) / 2)
+
+    def cost(weights: Weights) -> float:
+        balanced = _balanced(weights, truth)
+        # Nothing times infinity is nothing here.
+        return float(np.where(balanced > 0, bits, 0.0) @ balanced)
+
+    return _cost_estimate(cost, truth, identities, n_resamples, random_state)
 
 
-def min_cllr(scores: ArrayLike, same: ArrayLike) -> float:
+@overload
+def min_cllr(scores: ArrayLike, same: ArrayLike) -> float: ...
+
+
+@overload
+def min_cllr(
+    scores: ArrayLike,
+    same: ArrayLike,
+    *,
+    identities: Identities,
+    n_resamples: int = ...,
+    random_state: RandomState = ...,
+) -> Estimate: ...
+
+
+def min_cllr(
+    scores: ArrayLike,
+    same: ArrayLike,
+    *,
+    identities: Identities | None = None,
+    n_resamples: int = _RESAMPLES,
+    random_state: RandomState = 0,
+) -> float | Estimate:
     """Return the least `cllr` that any rising map of the scores has on these very pairs.
 
     Parameters
@@ -135,27 +199,72 @@ def min_cllr(scores: ArrayLike, same: ArrayLike) -> float:
     scores : array-like or Tensor of float, shape (n,)
         Higher = more alike; of any scale.
     same : array-like or Tensor of bool or {0, 1}, shape (n,)
+    identities, n_resamples, random_state
+        As for `cllr`.
 
     Returns
     -------
-    float
+    float, or Estimate
         In [0, 1], by isotonic regression (pool adjacent violators).
 
     Raises
     ------
     InvalidDataError
-        If lengths differ, a score is not finite, or pairs of one kind only are given.
+        If lengths differ, a score is not finite, pairs of one kind only are given, or `identities`
+        contradict `same`.
     """
     values, truth = checked_pairs(scores, same)
     check_both_kinds(truth)
-    weights = np.where(truth, 0.5 / truth.sum(), 0.5 / (~truth).sum())
     # By rank: only the order counts, and neighbouring floats would be one to the regression.
-    ranks = np.unique(values, return_inverse=True)[1].astype(np.float64)
-    share = IsotonicRegression(y_min=0.0, y_max=1.0).fit_transform(
-        ranks, truth.astype(np.float64), sample_weight=weights
+    ranks = np.unique(values, return_inverse=True)[1]
+
+    def cost(weights: Weights) -> float:
+        balanced = _balanced(weights, truth)
+        every = np.bincount(ranks, balanced)
+        alike = np.bincount(ranks, np.where(truth, balanced, 0.0))[every > 0]
+        every = every[every > 0]
+        share = isotonic_regression(alike / every, sample_weight=every, y_min=0.0, y_max=1.0)
+        unlike = np.maximum(every - alike, 0.0)
+        return float((xlogy(alike, share) + xlog1py(unlike, -share)).sum() / -math.log(2))
+
+    return _cost_estimate(cost, truth, identities, n_resamples, random_state)
+
+
+def _balanced(weights: Weights, truth: npt.NDArray[np.bool_]) -> Weights:
+    """Return weights of pairs whose kinds weigh one half each; NaN where one weighs nothing."""
+    same, other = weights[truth].sum(), weights[~truth].sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        balanced: Weights = weights * np.where(truth, 0.5 / same, 0.5 / other)
+    return balanced
+
+
+def _cost_estimate(
+    cost: Callable[[Weights], float],
+    truth: npt.NDArray[np.bool_],
+    identities: Identities | None,
+    n_resamples: int,
+    random_state: RandomState,
+) -> float | Estimate:
+    """Return a cost of at least 0, with its interval where there are identities."""
+    value = max(0.0, cost(np.ones(len(truth))))
+    if identities is None:
+        return value
+
+    def share(weights: Weights) -> float:
+        own = weights[truth].sum() > 0 and weights[~truth].sum() > 0
+        found = max(0.0, cost(weights)) if own else math.nan
+        # Onto [0, 1], where intervals are made; that changes no order.
+        return 1.0 if found == math.inf else found / (1 + found)
+
+    estimate = identity_estimate(
+        share,
+        member_codes(identities, truth),
+        n_resamples=n_resamples,
+        random_state=random_state,
     )
-    with np.errstate(divide="ignore"):
-        return cllr(np.log(share) - np.log1p(-share), truth)
+    assert estimate.interval is not None
+    low, high = (end / (1 - end) if end < 1 else math.inf for end in estimate.interval)
+    return Estimate(value, (low, high))
 
 
 def log_loss(probability: ArrayLike, same: ArrayLike) -> float:

@@ -25,6 +25,7 @@ from siamesekit.evaluation._bootstrap import (
 from siamesekit.evaluation._inputs import as_labels, check_both_kinds, checked_pairs, label_codes
 
 __all__ = [
+    "Clusters",
     "ErrorRates",
     "Identities",
     "RankedPairs",
@@ -40,6 +41,22 @@ __all__ = [
 
 Identities = tuple[ArrayLike, ArrayLike]
 """The class of the first and of the second item of each pair."""
+
+
+class Clusters(NamedTuple):
+    """What stands for identities where nobody knows them: what items belong to that may depend.
+
+    Families of people who are or are not kin, say. Two items of one cluster need not be *same*.
+
+    Attributes
+    ----------
+    first, second : array-like, shape (n,)
+        Cluster of the first and of the second item of each pair.
+    """
+
+    first: ArrayLike
+    second: ArrayLike
+
 
 _RESAMPLES = 1000
 
@@ -313,6 +330,9 @@ class RankedPairs:
         Code of the first and of the second identity of each pair, in the order given.
     share_same : float
         In (0, 1).
+    n_trials : int
+        Pairs of two identities that were compared and are not *same*; 0 where none are named.
+        Several comparisons of the same two are one.
     """
 
     def __init__(self, scores: ArrayLike, same: ArrayLike, identities: Identities | None) -> None:
@@ -323,6 +343,7 @@ class RankedPairs:
         order = np.argsort(-values, kind="stable")
         self._order, self._same = order, truth[order]
         self.share_same = float(truth.mean())
+        self.n_trials = 0 if self.members is None else _n_trials(*self.members, ~truth)
         ranked = values[order]
         # The last pair of each run of equal scores.
         self._ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
@@ -348,13 +369,19 @@ class RankedPairs:
                 yield rates
 
 
+def _n_trials(first: IntArray, second: IntArray, differ: npt.NDArray[np.bool_]) -> int:
+    low, high = np.minimum(first, second)[differ], np.maximum(first, second)[differ]
+    return len(np.unique(low * (int(high.max()) + 1) + high))
+
+
 def member_codes(identities: Identities, truth: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
     """Return codes of the first and of the second identity of each pair, from 0 on.
 
     Raises
     ------
     InvalidDataError
-        If `identities` are no two arrays with an entry a pair, or contradict which are *same*.
+        If `identities` are no two arrays with an entry a pair, or contradict which are *same*
+        (`Clusters` may).
     """
     n = len(truth)
     if not isinstance(identities, tuple | list) or len(identities) != 2:
@@ -366,7 +393,7 @@ def member_codes(identities: Identities, truth: npt.NDArray[np.bool_]) -> tuple[
         as_labels(identities[0], n, "identities[0]"), as_labels(identities[1], n, "identities[1]")
     )
     wrong = np.flatnonzero((first == second) != truth)
-    if len(wrong):
+    if len(wrong) and not isinstance(identities, Clusters):
         raise InvalidDataError(
             f"identities must agree with same; pair {wrong[0]} is called "
             f"{'same' if truth[wrong[0]] else 'different'} and its identities are not."

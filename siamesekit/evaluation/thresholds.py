@@ -3,15 +3,17 @@
 The rules other than a promise are those of metric-learn's ``calibrate_threshold``, by its names.
 """
 
+import math
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from siamesekit._checks import check_choice, check_integer, check_number, shown
 from siamesekit._promise import check_can_promise, least_promise
 from siamesekit._random import RandomState, seed_from
-from siamesekit._types import ArrayLike, IntArray
+from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidParameterError
 from siamesekit.evaluation.error_rates import ErrorRates, Identities, RankedPairs, last_within
 from siamesekit.evaluation.verification import value_below, value_between
@@ -142,14 +144,18 @@ def choose_threshold(
 
     Notes
     -----
+    People are drawn, not pairs: all that one person was compared in is drawn with them. The
+    quantile of the bootstrap is widened for few people (Hesterberg's expanded percentile [2]_).
     A bootstrap cannot see what did not happen, so the bound of the false match rate is never below
-    ``least_promise(k)``, where ``k`` is the number of pairs of people that were compared. Several
-    photographs of the same two people are one trial.
+    ``least_promise(k)``, the rule of 3, where ``k`` is the number of pairs of two people that were
+    compared: several photographs of the same two people are one trial.
 
     References
     ----------
     .. [1] W. de Vazelhes et al., "metric-learn: metric learning algorithms in Python", JMLR 21,
        2020.
+    .. [2] T. Hesterberg, "What teachers should know about the bootstrap", The American
+       Statistician 69, 2015, §5.3.
     """
     rule = _Rule.of(fmr, strategy, beta, min_rate, p_same)
     sure = None if confidence is None else _check_share("confidence", confidence)
@@ -164,31 +170,36 @@ def choose_threshold(
             )
         own = rule.place(rates, pairs.share_same)
         return _threshold(rates, own, rule, None, 0, (float("nan"), float("nan")))
-    n_people, trials = people_and_trials(pairs.members)
+    n_people = len(np.unique(np.concatenate(pairs.members)))
+    level = _expanded(sure, n_people)
     seed = seed_from(random_state)
     if rule.fmr is not None:
-        check_can_promise("fmr", rule.fmr, trials, sure, trials=_TRIALS)
+        check_can_promise("fmr", rule.fmr, pairs.n_trials, sure, trials=_TRIALS)
         places = [int(last_within(r.fmr, rule.fmr)) for r in pairs.resampled(n_resamples, seed)]
-        own = int(np.quantile(places, 1 - sure, method="lower"))
+        own = int(np.quantile(places, 1 - level, method="lower"))
+        own = min(own, rule.place(rates, pairs.share_same))
     else:
         own = rule.place(rates, pairs.share_same)
     both = np.array([(r.fmr[own], r.fnmr[own]) for r in pairs.resampled(n_resamples, seed)])
-    high = np.quantile(both, sure, axis=0)
+    high = np.quantile(both, level, axis=0)
     # What did not happen cannot be drawn, so no bound is lower than the rule of 3.
     bounds = (
-        max(float(high[0]), float(rates.fmr[own]), least_promise(trials, sure)),
+        max(float(high[0]), float(rates.fmr[own]), least_promise(pairs.n_trials, sure)),
         max(float(high[1]), float(rates.fnmr[own]), least_promise(n_people, sure)),
     )
     return _threshold(rates, own, rule, sure, n_people, bounds)
 
 
-def people_and_trials(members: tuple[IntArray, IntArray]) -> tuple[int, int]:
-    """Return how many people pairs are of, and how many pairs of two people were compared."""
-    first, second = members
-    people = np.unique(np.concatenate(members))
-    differ = first != second
-    low, high = np.minimum(first, second)[differ], np.maximum(first, second)[differ]
-    return len(people), len(np.unique(low * (people.max() + 1) + high))
+def _expanded(confidence: float, n_people: int) -> float:
+    """Return the level of a bootstrap quantile that bounds at `confidence` with few people.
+
+    The plain quantile is too narrow by as much as a normal one is beside Student's, and as the
+    spread of a sample is beside that of all: Hesterberg's "expanded percentile".
+    """
+    if n_people < 2:
+        return 1.0
+    wide = stats.t.ppf(confidence, n_people - 1) * math.sqrt(n_people / (n_people - 1))
+    return float(stats.norm.cdf(wide))
 
 
 class _Rule(NamedTuple):
