@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from siamesekit._checks import check_all, check_number
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, IntArray
+from siamesekit._values import decode, encode
 from siamesekit.errors import InvalidDataError, SavedModelError, TooFewTrialsError
 from siamesekit.estimators._calibration import (
     HELD_OUT,
@@ -41,7 +42,6 @@ from siamesekit.estimators._pairs import (
     tie,
     two_sides,
 )
-from siamesekit.estimators._values import decode, encode
 from siamesekit.estimators.base import SiameseEstimator
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import check_both_kinds
