@@ -2,6 +2,7 @@
 
 import struct
 import tempfile
+import wave
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ _PIXELS = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10) * 2
 
 
 def check(part: Any, found: Findings) -> None:
-    """Read a small image, in the first of some formats that the reader knows.
+    """Read a small image or sound, in the first of some formats that the reader knows.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def _check_item(part: Any, path: Path, item: np.ndarray, found: Findings) -> Non
 
 
 def _files(folder: Path) -> list[Path]:
-    """Write the same picture in some formats."""
+    """Write the same picture in some formats, and a sound."""
     height, width = _PIXELS.shape
     png, pgm, npy = (folder / f"image.{suffix}" for suffix in ("png", "pgm", "npy"))
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
@@ -75,7 +76,11 @@ def _files(folder: Path) -> list[Path]:
     png.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*chunk) for chunk in chunks))
     pgm.write_bytes(f"P5 {width} {height} 255\n".encode() + _PIXELS.tobytes())
     np.save(npy, _PIXELS)
-    return [png, pgm, npy]
+    sound = folder / "sound.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", "not compressed"))
+        file.writeframes((np.sin(np.arange(8_000)) * 10_000).astype("<i2").tobytes())
+    return [png, pgm, npy, sound]
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
