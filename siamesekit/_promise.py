@@ -6,7 +6,7 @@ promised (the "rule of 3" of ISO/IEC 19795-1). Nobody may promise by a threshold
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +117,13 @@ def trials_needed(rate: float, confidence: float = _CONFIDENCE) -> int:
 
 
 def check_can_promise(
-    name: str, rate: float, n: int, confidence: float = _CONFIDENCE, *, trials: str
+    name: str,
+    rate: float,
+    n: int,
+    confidence: float = _CONFIDENCE,
+    *,
+    trials: str,
+    hint: Callable[[int], str] = lambda needed: "",
 ) -> None:
     """Raise unless `n` independent trials can show that a rate is at most `rate`.
 
@@ -133,6 +139,8 @@ def check_can_promise(
         One-sided, in (0, 1).
     trials : str
         What the trials are, in the plural, for the error: ``"strangers"``.
+    hint : callable
+        From the number of trials that are needed to how they can be had, for the error.
 
     Raises
     ------
@@ -141,10 +149,11 @@ def check_can_promise(
     """
     least = least_promise(n, confidence)
     if rate < least:
+        needed = trials_needed(rate, confidence)
         raise TooFewTrialsError(
             f"{name} must be at least {least:.2g} with {n} {trials} at hand: had none of them "
             f"shown an error, more could not be promised at a confidence of {confidence:g} (the "
-            f"rule of 3); got {rate:g}, which takes {trials_needed(rate, confidence):,} {trials}."
+            f"rule of 3); got {rate:g}, which takes {needed:,} {trials}{hint(needed)}."
         )
 
 

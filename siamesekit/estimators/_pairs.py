@@ -130,7 +130,7 @@ def sides_of(A: Any, B: Any) -> tuple[Any, Any]:
 
 
 def join_sides(a: Tensor, b: Tensor) -> Tensor:
-    """Return the items of both sides, those of `a` first.
+    """Return the raw items of both sides, those of `a` first.
 
     Raises
     ------

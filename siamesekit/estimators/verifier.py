@@ -54,7 +54,7 @@ from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, TrainingHealthWarning
 from siamesekit.training.device import Device, Precision
-from siamesekit.training.items import Augment
+from siamesekit.training.items import Augment, as_float
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
@@ -708,16 +708,19 @@ class SiameseVerifier(SiameseEstimator):
         return slope * scores + intercept
 
     def _scores(self, A: Any, B: Any) -> npt.NDArray[np.float64]:
-        a, b = sides_of(A, B)
-        first, second = self._check_items(a, "A"), self._check_items(b, "B")
-        check_as_many(first, second)
-        items, place = distinct(join_sides(first, second))
+        items, place = self._distinct_items(*sides_of(A, B))
         vectors = self._embed(items)
-        own = vectors[torch.from_numpy(place).to(vectors.device)]
-        check_finite(own[: len(first)], "A")
-        check_finite(own[len(first) :], "B")
         i, j = torch.from_numpy(place).chunk(2)
+        check_finite(vectors[i.to(vectors.device)], "A")
+        check_finite(vectors[j.to(vectors.device)], "B")
         return score_pairs(self.head_, vectors, i, j)
+
+    def _distinct_items(self, A: Any, B: Any) -> tuple[torch.Tensor, IntArray]:
+        a, b = self._check_items(A, "A"), self._check_items(B, "B")
+        check_as_many(a, b)
+        if a.dtype != b.dtype:  # bytes, and the floats that they stand for
+            a, b = as_float(a), as_float(b)
+        return distinct(torch.cat([a, b.to(a.device)]))
 
     def _pairs_of_items(self, X: Any, y: Any) -> tuple[ScoredPairs, np.ndarray]:
         labels, codes, vectors = self._embedded_pairs(X, y)
@@ -725,12 +728,10 @@ class SiameseVerifier(SiameseEstimator):
         return pairs, labels
 
     def _pairs_of_sides(self, A: Any, B: Any, same: Any, groups: Any) -> Pairs:
-        a, b = self._check_items(A, "A"), self._check_items(B, "B")
-        check_as_many(a, b)
-        truth = check_same(same, len(a))
+        items, place = self._distinct_items(A, B)
+        first, second = np.split(place, 2)
+        truth = check_same(same, len(first))
         check_both_kinds(truth)
-        items, place = distinct(join_sides(a, b))
-        first, second = place[: len(a)], place[len(a) :]
         return Pairs(items, first, second, truth, *tie(len(items), first, second, truth, groups))
 
     def _judged(self, X: Any, y: Any, same: Any, groups: Any) -> tuple[ScoredPairs, str]:

@@ -174,7 +174,7 @@ def choose_threshold(
     level = _expanded(sure, n_people)
     seed = seed_from(random_state)
     if rule.fmr is not None:
-        check_can_promise("fmr", rule.fmr, pairs.n_trials, sure, trials=_TRIALS)
+        check_can_promise("fmr", rule.fmr, pairs.n_trials, sure, trials=_TRIALS, hint=_people)
         places = [int(last_within(r.fmr, rule.fmr)) for r in pairs.resampled(n_resamples, seed)]
         own = int(np.quantile(places, 1 - level, method="lower"))
         own = min(own, rule.place(rates, pairs.share_same))
@@ -188,6 +188,11 @@ def choose_threshold(
         max(float(high[1]), float(rates.fnmr[own]), least_promise(n_people, sure)),
     )
     return _threshold(rates, own, rule, sure, n_people, bounds)
+
+
+def _people(pairs: int) -> str:
+    """Return how many people make so many pairs, for an error."""
+    return f" ({math.ceil((1 + math.sqrt(1 + 8 * pairs)) / 2):,} people, each with each)"
 
 
 def _expanded(confidence: float, n_people: int) -> float:

@@ -317,7 +317,10 @@ def test_images_as_pairs_and_as_items() -> None:
         assert found.predict(a, b).shape == (16,)
         assert found.predict(pairs).dtype == np.bool_
     items = verifier(backbone="conv4", max_epochs=1).fit(images, y)
-    assert items.decision_function(images[:5], images[5:10]).shape == (5,)
+    found = items.decision_function(images[:5], images[5:10])
+    assert found.shape == (5,)
+    mixed = items.decision_function(images[:5], images[5:10].astype(np.float32) / 255)
+    np.testing.assert_allclose(mixed, found, atol=1e-5)
 
 
 @pytest.mark.parametrize(
