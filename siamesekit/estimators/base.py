@@ -32,6 +32,7 @@ from siamesekit.estimators._calibration import (
     items_to_calibrate_on,
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
+from siamesekit.estimators._explaining import explain
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, Material, of_classes
 from siamesekit.estimators._folder import Files
@@ -45,7 +46,7 @@ from siamesekit.estimators._inputs import (
     read_items,
 )
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
-from siamesekit.evaluation import CalibrationReport, OneShotValidation
+from siamesekit.evaluation import CalibrationReport, Explanation, OneShotValidation
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes
 from siamesekit.heads import Head
@@ -374,6 +375,57 @@ class SiameseEstimator(
         with torch.inference_mode():
             probability = torch.sigmoid(slope * now.head_(a, b) + intercept)
         return probability.cpu().numpy()
+
+    def explain(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        *,
+        patch: int | None = None,
+        stride: int | None = None,
+        fill: str | float = "mean",
+    ) -> Explanation:
+        """Return what made two items alike: how far their score falls when a part is hidden.
+
+        Parameters
+        ----------
+        a, b : array-like or Tensor, shape (h, w), (c, h, w) or (f,)
+            An item each, of the shape seen in training; a batch of one will do.
+        patch : int, optional
+            Side of the square that is hidden, in pixels; by default a seventh of the shorter side.
+            Features of vectors are hidden one by one.
+        stride : int, optional
+            Pixels from one patch to the next, at most `patch`; by default half of it.
+        fill : {"mean", "blur"} or float
+            What is seen in place of what is hidden: the item's mean brightness by channel (of
+            vectors, the feature's mean in training), the item blurred, or a number such as items
+            hold.
+
+        Returns
+        -------
+        Explanation
+            A map for each item, in units of the head's score. ``explain(b, a)`` has them the other
+            way round. `siamesekit.plots.plot_explanation` draws it.
+
+        Raises
+        ------
+        InvalidDataError
+            If `a` or `b` is no such item, or a score is not finite.
+        InvalidParameterError
+            If `patch`, `stride` or `fill` is not as said.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from siamesekit import SiameseClassifier
+        >>> clf = SiameseClassifier.from_pretrained("omniglot")
+        >>> stroke = np.zeros((28, 28), np.uint8)
+        >>> stroke[4:24, 13:15] = 255
+        >>> found = clf.explain(stroke, np.roll(stroke, 2, axis=1), fill=0)
+        >>> bool(found.a[14, 13] > found.a[14, 2])
+        True
+        """
+        return explain(self._at_once(), a, b, patch, stride, fill)
 
     def calibrate(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit the probabilities that `similarity` and `predict_proba` give anew, on other items.

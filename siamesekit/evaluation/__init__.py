@@ -48,6 +48,7 @@ from siamesekit.evaluation.identification import (
 )
 from siamesekit.evaluation.lake import runs_accuracy
 from siamesekit.evaluation.leakage import check_disjoint
+from siamesekit.evaluation.occlusion import Explanation, explain_pair
 from siamesekit.evaluation.one_shot import OneShotValidation, one_shot_validation
 from siamesekit.evaluation.reliability import Reliability, reliability_curve
 from siamesekit.evaluation.result import Result, mean_interval, wilson_interval
@@ -65,6 +66,7 @@ __all__ = [
     "Episodes",
     "ErrorRates",
     "Estimate",
+    "Explanation",
     "IdentificationRates",
     "OneShotValidation",
     "Reliability",
@@ -85,6 +87,7 @@ __all__ = [
     "episode_accuracy",
     "equal_error_rate",
     "error_rates",
+    "explain_pair",
     "fit_baselines",
     "fit_calibration",
     "fnir_at_fpir",

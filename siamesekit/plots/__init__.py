@@ -6,6 +6,7 @@ nothing global changes. What is told by colour is told by line, mark or word too
 
 from siamesekit.plots.embeddings import plot_embeddings
 from siamesekit.plots.error_rates import plot_det, plot_roc
+from siamesekit.plots.explanation import plot_explanation
 from siamesekit.plots.history import plot_history
 from siamesekit.plots.identification import plot_identification
 from siamesekit.plots.one_shot import plot_one_shot_task
@@ -18,6 +19,7 @@ __all__ = [
     "plot_cmc",
     "plot_det",
     "plot_embeddings",
+    "plot_explanation",
     "plot_history",
     "plot_identification",
     "plot_one_shot_task",

@@ -235,3 +235,29 @@ def test_data_that_cannot_be_drawn_are_named(draw: Callable[[], object], message
 def test_arguments_are_named(draw: Callable[[], object], message: str) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         draw()
+
+
+@pytest.mark.parametrize("shape", [(8, 6), (1, 8, 6), (3, 8, 6)])
+def test_an_explanation_draws_both_maps_on_one_scale(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random((2, *shape))
+    map_a, map_b = rng.normal(size=(2, 8, 6))
+    figure = plots.plot_explanation(a, b, map_a, map_b, tmp_path / "e.png", ink=True)
+    pictures = [axes.images[0] for axes in figure.axes[2:4]]
+    np.testing.assert_array_equal(pictures[0].get_array(), map_a)
+    np.testing.assert_array_equal(pictures[1].get_array(), map_b)
+    assert len({picture.get_clim() for picture in pictures}) == 1
+    assert "score" in figure.axes[4].get_ylabel()
+    plots.plot_explanation(a, b, np.zeros((8, 6)), np.zeros((8, 6)), tmp_path / "e.png")
+
+
+def test_an_explanation_of_vectors_has_a_bar_a_feature(tmp_path: Path) -> None:
+    figure = plots.plot_explanation([1.0, 2.0], [3.0, 1.0], [0.5, -1], [0, 1], tmp_path / "e.png")
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [0.5, -1]
+
+
+def test_maps_must_fit_their_items() -> None:
+    with pytest.raises(InvalidDataError, match="map_b must have the height and width of b"):
+        plots.plot_explanation(np.eye(3), np.eye(3), np.eye(3), np.eye(2))
