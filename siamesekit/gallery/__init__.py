@@ -1,6 +1,7 @@
 """Who is it: enroll, identify, forget."""
 
 from siamesekit.gallery._open_set import TooFewPeopleWarning
+from siamesekit.gallery.compact import PCAProjection, Projection, RandomProjection
 from siamesekit.gallery.gallery import Gallery
 from siamesekit.gallery.identify import Identification
 from siamesekit.gallery.indexes import (
@@ -19,8 +20,11 @@ __all__ = [
     "Gallery",
     "Identification",
     "Index",
+    "PCAProjection",
     "PgvectorIndex",
+    "Projection",
     "QdrantIndex",
+    "RandomProjection",
     "Threshold",
     "TooFewPeopleWarning",
     "UsearchIndex",

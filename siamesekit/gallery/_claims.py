@@ -36,7 +36,7 @@ def claim_scores(ready: Prepared, queries: Tensor, codes: IntArray) -> Tensor:
         ends = np.cumsum(counts[rows])
         starts = ready.ends[groups[rows]] - (ends - counts[rows])
         places = np.repeat(starts, counts[rows]) + np.arange(ends[-1])
-        supports = ready.supports[torch.from_numpy(places).to(asked.device)]
+        supports = ready.ready(torch.from_numpy(places).to(asked.device))
         block = asked[torch.from_numpy(rows).to(asked.device)]
         own = own.to(asked.device)
         found = ready.head.pairs(block[own], supports)

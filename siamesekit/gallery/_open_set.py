@@ -501,9 +501,9 @@ class _Look:
 
 
 def _check_width(now: Snapshot, vectors: Tensor) -> None:
-    if len(now) and vectors.shape[1] != now.all_vectors.shape[1]:
+    if len(now) and vectors.shape[1] != now.dim:
         raise InvalidDataError(
-            f"the background must have {now.all_vectors.shape[1]} numbers an embedding, as those "
+            f"the background must have {now.dim} numbers an embedding, as those "
             f"in the gallery; got {vectors.shape[1]}."
         )
 

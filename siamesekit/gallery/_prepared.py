@@ -11,6 +11,7 @@ from torch import Tensor
 
 from siamesekit._types import Aggregate, IntArray
 from siamesekit.gallery._snapshot import Snapshot, values_behind, vectors_behind
+from siamesekit.gallery._storage import Storage
 from siamesekit.gallery._twins import checksums, first_of_each, twins_of
 from siamesekit.heads import Head
 from siamesekit.heads._best_pairs import best_of_all
@@ -22,6 +23,8 @@ __all__ = ["Found", "Prepared", "Tile", "prepare"]
 _SCORES = 2**21
 # Most queries that are scored at once; supports are then read once for so many.
 _QUERIES = 512
+# Groups of several supports whose mean is worked out at once, where they are packed.
+_GROUPS = 2**10
 # Of the supports, the share up to which they may be gone.
 _SHARE = 4
 
@@ -83,8 +86,9 @@ class Prepared:
     aggregate : {"prototype", "mean", "max"}
     stamp : tuple
         State of the head's weights.
-    supports : Tensor of float, shape (s, d)
-        By group: a prototype each, or all examples of the first, of the second and so on.
+    supports : Tensor, shape (s, ...)
+        By group: a prototype each, or all examples of the first, of the second and so on. As the
+        head prepares them; where they are packed, as they will be packed when it has not yet.
     ends : ndarray of int64, shape (g + 1,)
         Group ``k`` has the supports ``ends[k]`` to ``ends[k + 1]``.
     codes : ndarray of int64, shape (g,)
@@ -92,8 +96,10 @@ class Prepared:
     gone : ndarray of int64
         Groups that do not count, sorted.
     known : Tensor, shape (s, e), or None
-        What the head knows of the supports; see `Head.for_best`.
+        What the head knows of the supports; see `Head.for_best`. None where they are packed: it is
+        worked out block by block.
     room : _Room
+    storage : Storage
     """
 
     head: Head
@@ -105,15 +111,24 @@ class Prepared:
     gone: IntArray
     known: Tensor | None
     room: _Room
+    storage: Storage
 
     @staticmethod
     def made(
-        head: Head, aggregate: Aggregate, supports: Tensor, counts: IntArray, codes: IntArray
+        head: Head,
+        aggregate: Aggregate,
+        supports: Tensor,
+        counts: IntArray,
+        codes: IntArray,
+        storage: Storage,
     ) -> "Prepared":
         """Return groups of so many supports each."""
-        ends, known = _ends(counts), head.for_best(supports)
+        ends = _ends(counts)
+        known = head.for_best(supports) if storage.is_plain else None
         room, gone = _Room(supports, ends, codes, known), np.empty(0, dtype=np.int64)
-        return Prepared(head, aggregate, _stamp(head), supports, ends, codes, gone, known, room)
+        return Prepared(
+            head, aggregate, _stamp(head), supports, ends, codes, gone, known, room, storage
+        )
 
     def __len__(self) -> int:
         """Return the number of groups, also those that are gone."""
@@ -156,9 +171,19 @@ class Prepared:
         ends = _ends(counts)
         places = np.repeat(self.ends[groups] - ends[:-1], counts) + np.arange(ends[-1])
         chosen = torch.from_numpy(places).to(self.supports.device)
-        return Prepared.made(
-            self.head, self.aggregate, self.supports[chosen], counts, self.codes[groups]
-        )
+        supports, codes = self.supports[chosen], self.codes[groups]
+        return Prepared.made(self.head, self.aggregate, supports, counts, codes, self.storage)
+
+    def ready(self, rows: slice | Tensor) -> Tensor:
+        """Return some supports as the head prepares them, float of shape (rows, d)."""
+        return unpacked(self.head, self.storage, self.supports[rows])
+
+    @cached_property
+    def finds_best(self) -> bool:
+        """Whether the head finds the best pairs faster than by comparing all."""
+        if self.storage.is_plain:
+            return self.known is not None
+        return self.head.for_best(self.ready(slice(0, 1))) is not None
 
     def changed(
         self, gone: IntArray, supports: Tensor, counts: IntArray, codes: IntArray
@@ -209,7 +234,7 @@ class Prepared:
     def best(self, queries: Tensor) -> Iterator[Found]:
         """Yield the best groups of each query, tile by tile; see `tiles`."""
         # A mean over examples needs all scores.
-        if self.known is None or not (self.aggregate == "max" or self.is_single):
+        if not self.finds_best or not (self.aggregate == "max" or self.is_single):
             for tile in self.tiles(queries):
                 own, columns, scores = (x.cpu().numpy() for x in best_of_all(tile.scores))
                 yield Found(tile.rows, own, tile.groups[columns], scores)
@@ -219,9 +244,9 @@ class Prepared:
             gone = self._gone_supports(start, stop)
             if len(gone) == stop - start:
                 continue
-            pairs = self.head.best_pairs(
-                block, self.supports[start:stop], self.known[start:stop], gone
-            )
+            supports = self.ready(slice(start, stop))
+            known = self.head.for_best(supports) if self.known is None else self.known[start:stop]
+            pairs = self.head.best_pairs(block, supports, known, gone)  # type: ignore[arg-type]
             own, columns, scores = (x.cpu().numpy() for x in pairs)
             places = columns + start
             groups = places if self.is_single else self.group_of_support[places]
@@ -268,7 +293,7 @@ class Prepared:
     def _scores(self, queries: Tensor, groups: slice) -> Tensor:
         """Return the scores of queries against a range of groups."""
         own = slice(self.ends[groups.start], self.ends[groups.stop])
-        scores = self.head.compare(queries, self.supports[own])
+        scores = self.head.compare(queries, self.ready(own))
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if self.twins is not None:
             alike = torch.from_numpy(first_of_each(self.twins[own]))
@@ -303,7 +328,7 @@ def prepare(
         return _continued(now, *before)
     rows = np.arange(len(now.codes)) if now.places is None else now.places
     supports, counts, codes = _supports(head, aggregate, now, rows)
-    return Prepared.made(head, aggregate, supports, counts, codes)
+    return Prepared.made(head, aggregate, supports, counts, codes, now.storage)
 
 
 def _continued(now: Snapshot, earlier: Snapshot, before: Prepared) -> Prepared:
@@ -337,18 +362,37 @@ def _supports(
         rows, codes = rows[order], codes[order]
     starts = np.flatnonzero(np.diff(codes, prepend=-1))
     counts = np.diff(np.append(starts, len(codes)))
-    vectors = now.all_vectors
-    if len(rows) < len(vectors) or (np.diff(rows) != 1).any():
-        vectors = vectors[torch.from_numpy(rows).to(vectors.device)]
-    supports = prepared(head, vectors)
+    stored = now.all_rows
+    if len(rows) < len(stored) or (np.diff(rows) != 1).any():
+        stored = stored[torch.from_numpy(rows).to(stored.device)]
+    # Packed ones are prepared whenever they are unpacked: a second copy would be as large again.
+    supports = prepared(head, stored) if now.storage.is_plain else stored
     if aggregate == "prototype" and len(starts) < len(codes):
-        own = torch.from_numpy(np.arange(len(counts)).repeat(counts)).to(supports.device)
-        supports = prototypes(supports, own, len(counts))
-        # The mean of one is that one as it was.
-        several = torch.from_numpy(np.flatnonzero(counts > 1)).to(supports.device)
-        supports[several] = prepared(head, supports[several])
+        supports = _means(head, now.storage, supports, counts)
         counts = np.ones_like(counts)
     return supports, counts, codes[starts]
+
+
+def _means(head: Head, storage: Storage, supports: Tensor, counts: IntArray) -> Tensor:
+    """Return the mean of each group of supports; that of one as it was."""
+    ends = _ends(counts)
+    several = np.flatnonzero(counts > 1)
+    means = supports[torch.from_numpy(ends[:-1]).to(supports.device)]
+    # What is packed is unpacked in blocks of so many groups.
+    most = len(several) if storage.is_plain else _GROUPS
+    for start in range(0, len(several), max(1, most)):
+        some = several[start : start + most]
+        places = np.concatenate([np.arange(ends[k], ends[k + 1]) for k in some.tolist()])
+        chosen = torch.from_numpy(places).to(supports.device)
+        own = torch.from_numpy(np.arange(len(some)).repeat(counts[some])).to(supports.device)
+        found = prototypes(unpacked(head, storage, supports[chosen]), own, len(some))
+        means[torch.from_numpy(some).to(supports.device)] = storage.pack(prepared(head, found))
+    return means
+
+
+def unpacked(head: Head, storage: Storage, supports: Tensor) -> Tensor:
+    """Return supports as a head prepares them, float of shape (n, d)."""
+    return supports if storage.is_plain else prepared(head, storage.unpack(supports))
 
 
 def _stamp(head: Head) -> tuple[object, ...]:

@@ -31,6 +31,8 @@ from siamesekit.errors import (
     SavedModelError,
 )
 from siamesekit.gallery._snapshot import Growth, Snapshot
+from siamesekit.gallery._storage import storage_named
+from siamesekit.gallery.compact import Projection, projection_of, projection_state
 from siamesekit.gallery.indexes import _container
 from siamesekit.heads import Head
 
@@ -66,6 +68,7 @@ class Saved(NamedTuple):
         As json has it; see `head_of`.
     weights : dict from name to Tensor
         Of the head.
+    projection : Projection or None
     model : str or None
         Fingerprint of the network that made the embeddings.
     background : tuple of Tensor and ndarray, or None
@@ -76,6 +79,7 @@ class Saved(NamedTuple):
     aggregate: Aggregate
     head: dict[str, Any]
     weights: dict[str, Tensor]
+    projection: Projection | None
     model: str | None
     background: tuple[Tensor, np.ndarray] | None
 
@@ -88,6 +92,7 @@ def write(
     now: Snapshot,
     head: Head,
     aggregate: Aggregate,
+    projection: Projection | None,
     model: str | None,
     background: tuple[Tensor, np.ndarray] | None,
     origin: Origin | None,
@@ -104,7 +109,7 @@ def write(
     ModelNotWrittenError
         If the disk is full, or the folder may not be written to.
     """
-    data = _packed(now, head, aggregate, model, background)
+    data = _packed(now, head, aggregate, projection, model, background)
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -126,6 +131,7 @@ def _packed(
     now: Snapshot,
     head: Head,
     aggregate: Aggregate,
+    projection: Projection | None,
     model: str | None,
     background: tuple[Tensor, np.ndarray] | None,
 ) -> bytes:
@@ -136,8 +142,12 @@ def _packed(
         "aggregate": aggregate,
         "next_id": kept.next_id,
         "model": model,
+        "storage": kept.storage.name,
     }
-    arrays |= {"vectors": kept.all_vectors.cpu().numpy(), "ids": kept.all_ids}
+    if projection is not None:
+        own, more = projection_state(projection)
+        facts, arrays = facts | own, arrays | more
+    arrays |= {"vectors": kept.all_rows.cpu().numpy(), "ids": kept.all_ids}
     arrays |= _labels_state("labels", kept.names, kept.codes)
     if background is not None:
         vectors, labels = background
@@ -161,7 +171,7 @@ def _head_state(head: Head, now: Snapshot) -> tuple[dict[str, Any], dict[str, np
         entry: Any = encode(head)
     except CannotWriteError:
         entry = {"$omitted": f"{type(head).__module__}.{type(head).__qualname__}"}
-    dim = getattr(head, "dim", None) or now.all_vectors.shape[1]
+    dim = getattr(head, "dim", None) or now.dim
     state = {name: value for name, value in head.state_dict().items() if isinstance(value, Tensor)}
     weights = {f"head.{name}": value.detach().cpu().numpy() for name, value in state.items()}
     return {"head": entry, "dim": int(dim)}, weights
@@ -231,18 +241,25 @@ def _saved(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
         vectors = _vectors(arrays["background"])
         background = vectors, _labels("background.labels", arrays, len(vectors))
     head = {"entry": facts["head"], "dim": facts["dim"]}
-    return Saved(_snapshot(facts, arrays), aggregate, head, weights, model, background)
+    projection = projection_of(facts, arrays)
+    snapshot = _snapshot(facts, arrays)
+    return Saved(snapshot, aggregate, head, weights, projection, model, background)
 
 
 def _snapshot(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
-    vectors, ids, next_id = _vectors(arrays["vectors"]), arrays["ids"], facts["next_id"]
-    labels = _labels("labels", arrays, len(vectors))
+    storage, ids, next_id = storage_named(facts["storage"]), arrays["ids"], facts["next_id"]
+    rows = torch.from_numpy(arrays["vectors"].copy())
+    if rows.ndim != 2 or rows.dtype != storage.dtype:
+        raise SavedModelError("it holds no embeddings.")
+    if not bool(storage.unpack(rows).isfinite().all()):
+        raise SavedModelError("its embeddings are not finite.")
+    labels = _labels("labels", arrays, len(rows))
     if type(next_id) is not int or not 0 <= next_id <= 2**63:
         raise SavedModelError("its next_id is none.")
-    known = ids.dtype == np.int64 and ids.shape == (len(vectors),)
+    known = ids.dtype == np.int64 and ids.shape == (len(rows),)
     if not known or (len(ids) and int(ids.min()) < 0) or len(np.unique(ids)) < len(ids):
         raise SavedModelError("its ids are not one an example.")
-    return Snapshot.of(vectors, labels, ids, next_id)
+    return Snapshot.of(rows, labels, ids, next_id, storage)
 
 
 def _vectors(array: np.ndarray) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from siamesekit._labels import check_same_kind, join_labels
 from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError
+from siamesekit.gallery._storage import Storage
 
 __all__ = ["Growth", "Snapshot", "values_behind", "vectors_behind"]
 
@@ -32,8 +33,9 @@ class Snapshot:
 
     Attributes
     ----------
-    all_vectors : Tensor of float32, shape (t, d)
-        Embeddings, in the order in which they were enrolled, forgotten ones among them.
+    all_rows : Tensor, shape (t, ...)
+        Embeddings as `storage` packs them, in the order in which they were enrolled, forgotten
+        ones among them.
     codes : ndarray of int64, shape (t,)
         Class of each: its position in `names`.
     names : ndarray, shape (k,)
@@ -57,9 +59,10 @@ class Snapshot:
     namesakes : sequence of int
         Code of the earlier class of the same label, -1 where there was none. Later moments add
         to it.
+    storage : Storage
     """
 
-    all_vectors: Tensor
+    all_rows: Tensor
     codes: IntArray
     names: np.ndarray
     all_ids: IntArray
@@ -70,18 +73,22 @@ class Snapshot:
     size: int
     index: Mapping[Any, int]
     namesakes: Sequence[int]
+    storage: Storage
 
     @staticmethod
-    def empty() -> "Snapshot":
+    def empty(storage: Storage) -> "Snapshot":
         """Return a snapshot of no examples."""
         none = np.empty(0, dtype=np.int64)
         names = np.empty(0, dtype=object)
-        return Snapshot(torch.empty(0, 0), none, names, none, none, none, 0, 0, 0, {}, [])
+        rows = torch.empty(0, 0, dtype=storage.dtype)
+        return Snapshot(rows, none, names, none, none, none, 0, 0, 0, {}, [], storage)
 
     @staticmethod
-    def of(vectors: Tensor, labels: np.ndarray, ids: IntArray, next_id: int) -> "Snapshot":
-        """Return a snapshot of some examples, which it shares."""
-        return Growth(Snapshot.empty()).enroll(vectors, labels, ids, next_id)
+    def of(
+        rows: Tensor, labels: np.ndarray, ids: IntArray, next_id: int, storage: Storage
+    ) -> "Snapshot":
+        """Return a snapshot of some examples, packed by `storage`, which it shares."""
+        return Growth(Snapshot.empty(storage)).enroll(rows, labels, ids, next_id)
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -101,12 +108,27 @@ class Snapshot:
         return np.flatnonzero(self.here[self.codes] & (self.gone > self.time))
 
     @cached_property
-    def vectors(self) -> Tensor:
-        """Embeddings, in the order in which they were enrolled, shape (n, d)."""
+    def rows(self) -> Tensor:
+        """Embeddings as they are packed, in the order of enrolling, shape (n, ...)."""
         if self.places is None:
-            return self.all_vectors
+            return self.all_rows
         with torch.inference_mode(False), torch.no_grad():
-            return self.all_vectors[torch.from_numpy(self.places).to(self.all_vectors.device)]
+            return self.all_rows[torch.from_numpy(self.places).to(self.all_rows.device)]
+
+    @property
+    def vectors(self) -> Tensor:
+        """Embeddings, in the order in which they were enrolled, float32 of shape (n, d)."""
+        return self.unpacked(self.rows)
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return self.storage.dim(self.all_rows)
+
+    def unpacked(self, rows: Tensor) -> Tensor:
+        """Return embeddings of some rows, float32 of shape (n, d)."""
+        with torch.inference_mode(False), torch.no_grad():
+            return self.storage.unpack(rows)
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -203,9 +225,10 @@ class Growth:
         names, own = start.names[codes], start.codes
         if start.places is not None:
             own = np.searchsorted(codes, own[start.places])
-        self._vectors, self._codes, self._names = start.vectors, own, names
+        self._rows, self._codes, self._names = start.rows, own, names
         self._ids, self._gone = start.ids, np.full(len(own), _NEVER)
-        self._rows: dict[int, int] | None = None
+        self._place_of: dict[int, int] | None = None
+        self._storage = start.storage
         self._counts = np.bincount(own, minlength=len(names)).tolist()
         self._ends = np.full(len(names), _NEVER)
         self._index: dict[Any, int] = {label: k for k, label in enumerate(names.tolist())}
@@ -214,7 +237,7 @@ class Growth:
 
     def _snapshot(self, n: int, names: np.ndarray, next_id: int, time: int, size: int) -> Snapshot:
         return Snapshot(
-            self._vectors[:n],
+            self._rows[:n],
             self._codes[:n],
             names,
             self._ids[:n],
@@ -225,16 +248,18 @@ class Growth:
             size,
             self._index,
             self._namesakes,
+            self._storage,
         )
 
     def enroll(
-        self, vectors: Tensor, labels: np.ndarray, ids: IntArray | None = None, next_id: int = 0
+        self, rows: Tensor, labels: np.ndarray, ids: IntArray | None = None, next_id: int = 0
     ) -> Snapshot:
         """Return the snapshot in which examples stand behind those of `now`.
 
         Parameters
         ----------
-        vectors : Tensor of float32, shape (n, d)
+        rows : Tensor, shape (n, ...)
+            Embeddings as the storage packs them.
         labels : ndarray, shape (n,)
             As `as_labels` returns them.
         ids : ndarray of int64, shape (n,), optional
@@ -267,7 +292,7 @@ class Growth:
                 code = new[label]
             codes.append(code)
         names = self._add_names(now.names, labels[places]) if new else now.names
-        self._vectors = vectors_behind(self._vectors, n, vectors)
+        self._rows = vectors_behind(self._rows, n, rows)
         self._codes = values_behind(self._codes, n, np.array(codes, dtype=np.int64))
         self._ends = values_behind(self._ends, k, np.full(len(new), _NEVER))
         self._namesakes += [self._index.get(label, -1) for label in new]
@@ -277,8 +302,8 @@ class Growth:
             self._counts[code] += 1
         self._ids = values_behind(self._ids, n, keys)
         self._gone = values_behind(self._gone, n, np.full(len(keys), _NEVER))
-        if self._rows is not None:
-            self._rows.update(zip(keys.tolist(), range(n, n + len(keys)), strict=True))
+        if self._place_of is not None:
+            self._place_of.update(zip(keys.tolist(), range(n, n + len(keys)), strict=True))
         next_id = max(now.next_id, next_id, int(keys.max()) + 1)
         self.now = self._snapshot(n + len(codes), names, next_id, now.time, now.size + len(codes))
         return self.now
@@ -286,9 +311,9 @@ class Growth:
     def rows_of(self, ids: list[int]) -> list[int | None]:
         """Return where the examples of some ids stand; None for those that are not here."""
         now = self.now
-        if self._rows is None:  # who counts up and forgets classes pays nothing for it
-            self._rows = {key: row for row, key in enumerate(now.all_ids.tolist())}
-        rows = [self._rows.get(key) for key in ids]
+        if self._place_of is None:  # who counts up and forgets classes pays nothing for it
+            self._place_of = {key: row for row, key in enumerate(now.all_ids.tolist())}
+        rows = [self._place_of.get(key) for key in ids]
         return [None if row is None or not self._is_here(row) else row for row in rows]
 
     def _is_here(self, row: int) -> bool:
@@ -327,7 +352,7 @@ class Growth:
         now = self.now
         size = now.size - lost
         if not size:
-            self._begin(replace(Snapshot.empty(), next_id=now.next_id))
+            self._begin(replace(Snapshot.empty(now.storage), next_id=now.next_id))
             return self.now
         self._ends[gone] = now.time + 1
         later = self._snapshot(len(now.codes), now.names, now.next_id, now.time + 1, size)

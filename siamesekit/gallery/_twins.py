@@ -20,7 +20,7 @@ def checksums(supports: Tensor) -> np.ndarray:
 
     Parameters
     ----------
-    supports : Tensor of float32 or float64, shape (s, d)
+    supports : Tensor, shape (s, ...)
     """
     bits = _bits(supports)
     weights = np.random.default_rng(0).integers(2**32, size=bits.shape[1], dtype=np.uint32) | 1
@@ -36,7 +36,7 @@ def twins_of(supports: Tensor, sums: np.ndarray) -> IntArray | None:
 
     Parameters
     ----------
-    supports : Tensor of float32 or float64, shape (s, d)
+    supports : Tensor, shape (s, ...)
     sums : ndarray of uint32, shape (s,)
         Their `checksums`.
 
@@ -65,7 +65,10 @@ def first_of_each(twins: IntArray) -> IntArray:
 
 
 def _bits(supports: Tensor) -> np.ndarray:
-    bits: np.ndarray = supports.cpu().numpy().view(np.uint32)
+    rows = supports.cpu().numpy()
+    # In pieces of four bytes; what is packed may be of another length.
+    piece = next(size for size in (4, 2, 1) if rows.shape[1] * rows.itemsize % size == 0)
+    bits: np.ndarray = rows.view(f"u{piece}")
     return bits
 
 

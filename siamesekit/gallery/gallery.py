@@ -1,5 +1,6 @@
 """The enrolled examples of every class, and how alike a query is to each class."""
 
+import copy
 import math
 import os
 import threading
@@ -32,6 +33,8 @@ from siamesekit.gallery._open_set import Background, OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._saving import Origin, head_of, read, write
 from siamesekit.gallery._snapshot import Growth, Snapshot
+from siamesekit.gallery._storage import StorageName, storage_named
+from siamesekit.gallery.compact import Projection, as_projection, check_projectable
 from siamesekit.heads import Head
 from siamesekit.heads._comparable import comparable
 from siamesekit.heads.aggregate import prepared
@@ -66,6 +69,14 @@ class Gallery(OpenSet):
         `SiameseClassifier`, say, or a pipeline of scikit-learn. It is taken as it is now; to fit
         it again makes no difference here. (A `SiameseClassifier` has a gallery of its own, which
         it embeds items for: ``clf.enroll(X, y)``.)
+    projection : int or Projection, optional
+        Makes embeddings short before they are enrolled or compared: `RandomProjection` to so many
+        numbers, a fitted `PCAProjection`, or one of your own. For heads that look at angles or
+        Euclidean distances alone.
+    storage : {"float32", "float16", "int8"}
+        How numbers are kept, in memory and in the file: in four bytes each, two or one. What is
+        shorter than float32 is an approximation: all scores are those of the embeddings as
+        rounded, to 11 bits or to 255 steps. Nothing longer is kept to rank them again by.
 
     Attributes
     ----------
@@ -77,8 +88,13 @@ class Gallery(OpenSet):
         Id of each, by which it alone can be forgotten. Not to be written to.
     classes : ndarray, shape (k,)
         Sorted classes that have at least one example.
+    projection, storage
+        As above.
+    nbytes : int
+        Bytes of the embeddings as they are kept.
     snapshot : Snapshot
-        All four at one moment, where other threads enroll and forget meanwhile.
+        Vectors, labels, ids and classes at one moment, where other threads enroll and forget
+        meanwhile.
 
     Notes
     -----
@@ -108,13 +124,20 @@ class Gallery(OpenSet):
         aggregate: Aggregate = "prototype",
         *,
         estimator: Embeds | None = None,
+        projection: Projection | int | None = None,
+        storage: StorageName = "float32",
     ) -> None:
         check_choice("aggregate", aggregate, AGGREGATES)
+        packed = storage_named(storage)
         self._embedder = None if estimator is None else Embedder(estimator)
         own = None if self._embedder is None else self._embedder.head
         self.head = _as_head(head if head is not None else "cosine" if own is None else own)
         self.aggregate: Aggregate = aggregate
-        self._start(Snapshot.empty())
+        # What is fitted anew elsewhere is not to change what is enrolled here.
+        self._projection = copy.copy(as_projection(projection))
+        if self._projection is not None:
+            check_projectable(self.head, self._projection.size)
+        self._start(Snapshot.empty(packed))
 
     def _start(self, snapshot: Snapshot) -> None:
         # Read by anyone at any time, replaced as a whole by one writer at a time.
@@ -138,18 +161,36 @@ class Gallery(OpenSet):
         }
         own |= {"strangers": self._strangers.background}
         own |= {"embedder": self._embedder, "origin": self._origin}
-        examples = {"vectors": now.vectors.clone(), "labels": now.labels.copy()}
+        own |= {"projection": self._projection, "storage": now.storage.name}
+        examples = {"rows": now.rows.clone(), "labels": now.labels.copy()}
         return own | examples | {"ids": now.ids.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.head, self.aggregate = state["head"], state["aggregate"]
-        examples = (state[name] for name in ("vectors", "labels", "ids", "next_id"))
-        self._start(Snapshot.of(*examples))
+        rows, labels, ids, next_id = (state[name] for name in ("rows", "labels", "ids", "next_id"))
+        storage = storage_named(state["storage"])
+        self._start(Snapshot.of(rows, labels, ids, next_id, storage))
         self._strangers = Strangers(state.get("strangers"))
         self._embedder, self._origin = state["embedder"], state["origin"]
+        self._projection = state["projection"]
 
     def __len__(self) -> int:
         return len(self._snapshot)
+
+    @property
+    def projection(self) -> Projection | None:
+        """What makes embeddings short before they are enrolled or compared."""
+        return self._projection
+
+    @property
+    def storage(self) -> str:
+        """How the numbers of an embedding are kept."""
+        return self._snapshot.storage.name
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the embeddings of those enrolled take, as they are kept."""
+        return len(self) * self._snapshot.all_rows[:1].nbytes
 
     @property
     def snapshot(self) -> Snapshot:
@@ -252,13 +293,14 @@ class Gallery(OpenSet):
     def _add(
         self, vectors: Tensor, own: np.ndarray, keys: IntArray | None, next_id: int = 0
     ) -> IntArray:
+        rows = self._snapshot.storage.pack(vectors)
         with self._writing:
             now = self._snapshot
             if len(now) and len(own):
                 _check_dim(now, vectors)
                 check_same_kind(own, now.names)
             with self._growing() as growth:
-                self._snapshot = growth.enroll(vectors, own, keys, next_id)
+                self._snapshot = growth.enroll(rows, own, keys, next_id)
             return self._snapshot.all_ids[len(self._snapshot.all_ids) - len(own) :].copy()
 
     def forget(self, labels: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> None:
@@ -343,7 +385,8 @@ class Gallery(OpenSet):
             If no class is enrolled, or a query or a score is not finite.
         """
         now, asked = self._asked(queries)
-        scores = now.all_vectors.new_empty(len(asked), len(now.classes))
+        device = now.all_rows.device
+        scores = torch.empty(len(asked), len(now.classes), device=device)
         self._fill(scores, now, asked)
         return scores
 
@@ -511,6 +554,7 @@ class Gallery(OpenSet):
                 self._snapshot,
                 self.head,
                 self.aggregate,
+                self._projection,
                 model,
                 self.background,
                 self._origin,
@@ -552,7 +596,12 @@ class Gallery(OpenSet):
         own = None if embedder is None else embedder.head
         if head is None and own is None:
             own = head_of(saved)
-        gallery = cls(head if head is not None else own, saved.aggregate, estimator=estimator)
+        gallery = cls(
+            head if head is not None else own,
+            saved.aggregate,
+            estimator=estimator,
+            projection=saved.projection,
+        )
         gallery._start(saved.snapshot)
         gallery._origin = origin
         if saved.background is not None:
@@ -564,8 +613,10 @@ class Gallery(OpenSet):
     def _as_vectors(self, vectors: object, name: str) -> Tensor:
         """Return embeddings as they are enrolled and asked for, of what was given."""
         if self._embedder is None:
-            return as_vectors(vectors, name)
-        return self._embedder.embed(vectors, name)  # type: ignore[arg-type]
+            own = as_vectors(vectors, name)
+        else:
+            own = self._embedder.embed(vectors, name)  # type: ignore[arg-type]
+        return own if self._projection is None else self._projection.apply(own)
 
     @contextmanager
     def _growing(self) -> Iterator[Growth]:
@@ -614,21 +665,24 @@ class Gallery(OpenSet):
 
     def _usual_size(self) -> float:
         """Return the largest number of a middling embedding; looked up anew when many are new."""
-        known = self._snapshot.all_vectors
+        known = self._snapshot.all_rows
         n, usual = self._usual
         if not n <= len(known) < 2 * n:
-            sizes = known[:: len(known) // _SAMPLE + 1].abs().amax(1) if len(known) else None
-            usual = 0.0 if sizes is None else float(sizes.median())
+            some = self._some_known()
+            usual = float(some.abs().amax(1).median()) if len(known) else 0.0
             self._usual = len(known), usual
         return usual
 
+    def _some_known(self) -> Tensor:
+        now = self._snapshot
+        return now.unpacked(now.all_rows[:: len(now.all_rows) // _SAMPLE + 1])
+
     def _sizes(self, vectors: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """Return the largest number of each embedding as it is compared; which are enormous."""
-        known = self._snapshot.all_vectors
         with torch.inference_mode():
             here, own = (
                 prepared(self.head, x).abs().amax(1).cpu().numpy() if x.numel() else np.empty(0)
-                for x in (known[:: len(known) // _SAMPLE + 1], vectors)
+                for x in (self._some_known(), vectors)
             )
         usual = np.sort(np.append(here, own[:: len(own) // _SAMPLE + 1]))
         usual = usual[usual > 0]  # zeros are of no size
@@ -731,9 +785,9 @@ def _check_finite(vectors: Tensor) -> float:
 
 
 def _check_dim(now: Snapshot, vectors: Tensor) -> None:
-    if vectors.shape[1] != now.all_vectors.shape[1]:
+    if vectors.shape[1] != now.dim:
         raise InvalidDataError(
-            f"embeddings must have {now.all_vectors.shape[1]} numbers, as those in the gallery; "
+            f"embeddings must have {now.dim} numbers, as those in the gallery; "
             f"got {vectors.shape[1]}."
         )
 

@@ -100,7 +100,7 @@ def test_memory_lets_go_of_what_is_forgotten() -> None:
         made.enroll(torch.randn(1, D), [k])
     for k in range(390):
         made.forget(k)
-        assert len(made.snapshot.all_vectors) <= max(2, 1.4 * len(made))
+        assert len(made.snapshot.all_rows) <= max(2, 1.4 * len(made))
     assert made.labels.tolist() == list(range(390, 400))
 
 
