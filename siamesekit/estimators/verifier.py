@@ -196,7 +196,7 @@ class SiameseVerifier(SiameseEstimator):
         tags = super().__sklearn_tags__()
         # So that scikit-learn's scorers ask for probabilities of pairs.
         tags.estimator_type = "classifier"
-        tags.classifier_tags = ClassifierTags(multi_class=False)
+        tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
         return tags
 
