@@ -1,8 +1,8 @@
 """Labelled images in memory."""
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
-from typing import Self
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Images with a label each, and where known their group and who made them.
+    """Images with a label each, and where known their group, who made them and their file.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class ImageSet:
         Group of each image: the alphabet of a character.
     drawers : ndarray or None, shape (n,)
         Who drew each image: a person, or the face of a font.
+    paths : ndarray of str or None, shape (n,)
+        File of each image, below the folder it was read from.
 
     Raises
     ------
@@ -42,11 +44,11 @@ class ImageSet:
     y: np.ndarray
     groups: np.ndarray | None = None
     drawers: np.ndarray | None = None
+    paths: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         X = check_images("X", self.X, empty=True)
-        for name in ("y", "groups", "drawers"):
-            column = getattr(self, name)
+        for name, column in self._columns().items():
             if column is None and name != "y":
                 continue
             try:
@@ -72,13 +74,11 @@ class ImageSet:
             If it is neither, or an image that is chosen is not there.
         """
         chosen = _checked_choice(chosen, len(self))
-        return replace(
-            self,
-            X=self.X[chosen],
-            y=self.y[chosen],
-            groups=None if self.groups is None else self.groups[chosen],
-            drawers=None if self.drawers is None else self.drawers[chosen],
-        )
+        columns: dict[str, Any] = {
+            name: None if column is None else column[chosen]
+            for name, column in self._columns().items()
+        }
+        return replace(self, X=self.X[chosen], **columns)
 
     def split_groups(self, held_out: Iterable[object]) -> tuple[Self, Self]:
         """Return the images of all other groups, and those of the groups held out.
@@ -105,6 +105,10 @@ class ImageSet:
     def resized(self, side: int) -> Self:
         """Return the images averaged down (or up) to `side` × `side` pixels."""
         return replace(self, X=resize(self.X, side))
+
+    def _columns(self) -> dict[str, Any]:
+        """Return what has an entry an image, by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)[1:]}
 
 
 def check_images(
@@ -145,14 +149,14 @@ def check_image_set(images: object) -> ImageSet:
     return images
 
 
-def resize(images: np.ndarray, side: int) -> np.ndarray:
+def resize(images: np.ndarray, side: int | tuple[int, int]) -> np.ndarray:
     """Return images averaged over areas to `side` × `side` pixels.
 
     Parameters
     ----------
     images : ndarray of uint8, shape (n, h, w) or (n, c, h, w)
-    side : int
-        From 1 to 4,096.
+    side : int, or pair of int
+        From 1 to 4,096; a pair is height and width.
 
     Returns
     -------
@@ -165,14 +169,15 @@ def resize(images: np.ndarray, side: int) -> np.ndarray:
     InvalidDataError
         If there are no images of bytes.
     """
-    check_integer("side", side, low=1, high=LARGEST_SIDE)
+    pair = side if isinstance(side, tuple) and len(side) == 2 else (side, side)
+    height, width = (check_integer("side", length, low=1, high=LARGEST_SIDE) for length in pair)
     check_images("images", images)
     blocks = []
     for start in range(0, len(images), 1024):
         block = torch.from_numpy(np.ascontiguousarray(images[start : start + 1024]))
         if block.ndim == 3:
             block = block[:, None]
-        small = F.interpolate(block.float(), size=(side, side), mode="area")
+        small = F.interpolate(block.float(), size=(height, width), mode="area")
         blocks.append(small.round().to(torch.uint8).numpy())
     resized = np.concatenate(blocks)
     return resized[:, 0] if images.ndim == 3 else resized
