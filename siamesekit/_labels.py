@@ -15,7 +15,7 @@ from siamesekit._checks import shown
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["as_classes", "as_labels", "check_same_kind", "join_labels", "label_kind"]
+__all__ = ["among", "as_classes", "as_labels", "check_same_kind", "join_labels", "label_kind"]
 
 _KINDS = {"b": "booleans", "i": "numbers", "u": "numbers", "f": "numbers", "U": "strings"}
 _WANTED = "numbers, booleans or strings, all of one kind"
@@ -82,6 +82,14 @@ def label_kind(labels: np.ndarray) -> str:
         return _KINDS[labels.dtype.kind]
     # `as_labels` lets only strings and long integers stay objects, so one of them tells.
     return "numbers" if len(labels) and isinstance(labels[0], int) else "strings"
+
+
+def among(labels: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return whether each of `labels`, (n,), is one of `classes`; none is of another kind."""
+    if not len(labels) or not len(classes) or label_kind(labels) != label_kind(classes):
+        return np.zeros(len(labels), dtype=bool)
+    known = set(classes.tolist())
+    return np.array([label in known for label in labels.tolist()], dtype=bool)
 
 
 def check_same_kind(labels: np.ndarray, known: np.ndarray, name: str = "y") -> None:

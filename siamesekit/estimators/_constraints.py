@@ -19,6 +19,7 @@ from siamesekit._random import check_random_state
 from siamesekit._types import AGGREGATES
 from siamesekit.errors import InvalidParameterError
 from siamesekit.estimators._parts import make_augment
+from siamesekit.estimators._unknown import check_unknown_label
 from siamesekit.training import Checkpoint, resolve_device
 from siamesekit.training._constraints import PLAN
 
@@ -81,6 +82,8 @@ CONSTRAINTS: dict[str, Check] = {
     "augment": optional(_augment),
     "aggregate": choice(AGGREGATES),
     "enroll_training": check_flag,
+    "unknown_label": optional(check_unknown_label),
+    "fpir": number(0.0, 1.0, open_low=True, open_high=True),
     "validation": optional(_validation),
     "held_out": optional(number(0.0, 1.0, open_low=True, open_high=True)),
     "callbacks": _callbacks,

@@ -74,8 +74,8 @@ class SiameseEstimator(
 
     A subclass has a constructor with (at least) the arguments below, each with its row in
     `CONSTRAINTS`, and says what it keeps beside the trained network by overriding
-    `_keeps_training_items`, `_keep`, `_calibrate_on`, `_start_empty`, `_state` and
-    `_restore_state`. All else (parameters by name, training, embedding, comparing, saving and
+    `_keeps_training_items`, `_keep`, `_keep_strangers`, `_calibrate_on`, `_start_empty`, `_state`
+    and `_restore_state`. All else (parameters by name, training, embedding, comparing, saving and
     loading) stands here.
     """
 
@@ -269,6 +269,8 @@ class SiameseEstimator(
             vectors[pairs.to(vectors.device)], torch.from_numpy(codes)[pairs], source, seed
         )
         self._keep(vectors, labels)
+        if source == HELD_OUT:
+            self._keep_strangers(vectors[pairs.to(vectors.device)], labels[pairs.numpy()])
 
     def _learn_items(self, given: Tensor) -> Tensor:
         """Return training items as the network takes them; note what others are to be like."""
@@ -317,6 +319,9 @@ class SiameseEstimator(
 
     def _keep(self, vectors: Tensor, labels: np.ndarray) -> None:
         """Take from embedded training items, shape (n, d), what is kept; by default nothing."""
+
+    def _keep_strangers(self, vectors: Tensor, labels: np.ndarray) -> None:
+        """Take embedded items of classes that training did not see; by default nothing."""
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         """Return what `_keep` took and `save` must write: for json, and tensors by file."""
@@ -457,6 +462,8 @@ class SiameseEstimator(
         labels, codes, vectors = fresh._embedded_pairs(X, y)
         source = HELD_OUT if fresh._are_unseen(labels) else TRAINING
         fresh._calibrate_on(vectors, torch.from_numpy(codes), source, seed=0)
+        if source == HELD_OUT:
+            fresh._keep_strangers(vectors, encode(labels)[0][codes])
         self.__dict__ = fresh.__dict__
         return self
 

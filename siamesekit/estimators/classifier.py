@@ -13,14 +13,16 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
+from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._random import RandomState
 from siamesekit._types import Aggregate, ArrayLike
 from siamesekit._values import decode_labels, encode_labels
-from siamesekit.errors import InvalidDataError, SavedModelError, SiamesekitError
+from siamesekit.errors import InvalidDataError, LeakageError, SavedModelError, SiamesekitError
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._folder import Files
+from siamesekit.estimators._unknown import check_no_unknown, check_unknown_label, named
 from siamesekit.estimators.base import SiameseEstimator
-from siamesekit.gallery import Gallery
+from siamesekit.gallery import Gallery, Groups, Identification, Threshold
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -71,6 +73,14 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     enroll_training : bool, default=True
         Enroll the training items when `fit` is done. With False the gallery starts empty: for
         learning to compare from classes that nobody will ask for.
+    unknown_label : label or None, default=None
+        What `predict` answers of an item that is of no enrolled class; of the kind of the classes,
+        and none of them. None: everybody is taken for somebody. It takes classes that were not
+        trained on to know what a stranger looks like: those that `validation` held out, those of
+        `calibrate`, or those of `set_background`.
+    fpir : float, default=0.05
+        What `predict` promises with an `unknown_label`: the share of the items of no enrolled
+        class that get a class, in (0, 1). See `threshold`.
     max_epochs : int, default=30
         0 uses the backbone as it is; so does a line in which no weight is to be trained.
     learning_rate : float, default=3e-3
@@ -161,6 +171,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         augment: str | Augment | None = "auto",
         aggregate: Aggregate = "prototype",
         enroll_training: bool = True,
+        unknown_label: object = None,
+        fpir: float = 0.05,
         max_epochs: int = 30,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -184,6 +196,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.augment = augment
         self.aggregate = aggregate
         self.enroll_training = enroll_training
+        self.unknown_label = unknown_label
+        self.fpir = fpir
         self.max_epochs = max_epochs
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -209,11 +223,17 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     # -- what is kept beside the network --------------------------------------------------------
 
+    def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
+        if self.unknown_label is not None:
+            check_unknown_label("unknown_label", self.unknown_label)
+            check_no_unknown(as_labels(y), self.unknown_label)
+        super()._fit(X, y, groups)
+
     def _keeps_training_items(self) -> bool:
         return self.enroll_training
 
     def _keep(self, vectors: Tensor, labels: np.ndarray) -> None:
-        self.gallery_ = Gallery(self.head_, self.aggregate)
+        self._start_empty()
         if not self.enroll_training:
             return
         large = self.gallery_.too_large(vectors)
@@ -230,7 +250,17 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.gallery_.enroll(vectors, labels)
 
     def _start_empty(self) -> None:
-        self.gallery_ = Gallery(self.head_, self.aggregate)
+        self.gallery_ = self._new_gallery(self.aggregate)
+
+    def _new_gallery(self, aggregate: Aggregate) -> Gallery:
+        gallery = Gallery(self.head_, aggregate)
+        # A network that was not trained knows nobody better than others.
+        if self.trained_classes_ is not None and len(self.history_):
+            gallery.set_trained(self.trained_classes_)
+        return gallery
+
+    def _keep_strangers(self, vectors: Tensor, labels: np.ndarray) -> None:
+        self.gallery_.set_background(vectors, labels)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         now = self.gallery_.snapshot
@@ -239,12 +269,19 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             "aggregate": self.gallery_.aggregate,
             "next_id": now.next_id,
         }
-        ids = torch.tensor(now.ids)
-        return state, {"gallery": {"vectors": now.vectors, "ids": ids}}
+        tensors = {"vectors": now.vectors, "ids": torch.tensor(now.ids)}
+        background = self.gallery_.background
+        if background is not None:
+            tensors["background"] = background[0]
+            state["background"] = encode_labels(background[1])
+        return state, {"gallery": tensors}
 
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
         labels = decode_labels(state.get("labels"))
-        room = 8 * len(labels) * (self.embedding_size_ + 1) + _HEADER
+        # Models saved before there was a background have none.
+        strangers = decode_labels(state["background"]) if "background" in state else None
+        n = len(labels) + (0 if strangers is None else len(strangers))
+        room = 8 * n * (self.embedding_size_ + 1) + _HEADER
         tensors = files.tensors("gallery", room)
         vectors, ids = tensors.get("vectors"), tensors.get("ids")
         next_id = state.get("next_id", 0)
@@ -255,9 +292,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         if type(next_id) is not int or not 0 <= next_id <= 2**63:
             raise SavedModelError("its next_id is none")
         try:
-            self.gallery_ = Gallery(self.head_, state.get("aggregate", self.aggregate))
+            self.gallery_ = self._new_gallery(state.get("aggregate", self.aggregate))
             # Models saved before there were ids have them counted up.
             self.gallery_.put_back(vectors.to(self.device_), labels, ids, next_id)
+            if strangers is not None:
+                if "background" not in tensors:
+                    raise SavedModelError("its background holds no embeddings")
+                self._keep_strangers(tensors["background"].to(self.device_), strangers)
         except SiamesekitError as error:
             raise SavedModelError(f"its gallery cannot be used: {error}") from error
 
@@ -296,6 +337,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         now = self._at_once()
         items = now._check_items(X)
         labels = self._check_labels(y, len(items))
+        check_no_unknown(labels, self.unknown_label)
         now.gallery_.enroll(check_finite(now._embed(items), "X"), labels, ids)
         return self
 
@@ -337,18 +379,191 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         ndarray, shape (n,)
             Among equally good classes one drawn by the item: the same item always gets the same
             answer, whatever it is asked beside, and over many items no class is favoured. `score`
-            counts such an answer as one over the number tied.
+            counts such an answer as one over the number tied. With an `unknown_label`, that is
+            the answer for an item whose best score is below `threshold` of all enrolled classes.
 
         Raises
         ------
         ValueError
             If items have another shape than in training, an embedding or all scores of an item
-            are not finite, one of `classes` is not enrolled, or there are none.
+            are not finite, one of `classes` is not enrolled, or there are none. With an
+            `unknown_label`, also if there are no classes that were not trained on (its kind is
+            `TooFewTrialsError`).
+
+        Warns
+        -----
+        TooFewPeopleWarning
+            If so few classes were not trained on that `fpir` is kept with less confidence than
+            95 %.
         """
         now = self._at_once()
         items = now._check_items(X)
         queries = check_finite(now._embed(items), "X")
-        return now.gallery_.best_classes(queries, items, classes)
+        if now.unknown_label is None:
+            return now.gallery_.best_classes(queries, items, classes)
+        found = now.gallery_.identify(
+            queries, 1, now.fpir, confidence=None, items=items, classes=classes
+        )
+        return named(found.labels[:, 0], found.unknown, now.unknown_label)
+
+    def identify(
+        self,
+        X: ArrayLike,
+        k: int = 5,
+        fpir: float | None = None,
+        *,
+        confidence: float | None = 0.95,
+        remember: bool = False,
+    ) -> Identification:
+        """Return the best classes of each item, ranked, and which items are of none.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+        k : int, default=5
+            Classes of each, at least 1; all of them where there are fewer.
+        fpir : float, optional
+            Refuse as unknown, and promise that at most this share of the searches by strangers is
+            not: see `threshold`. By default that of the estimator where it has an `unknown_label`;
+            else nothing is refused.
+        confidence : float or None, default=0.95
+            As for `threshold`.
+        remember : bool, default=False
+            Keep the embeddings of what is refused in memory, for `group_unknown`.
+
+        Returns
+        -------
+        Identification
+            Ranked labels, scores and probabilities, (n, k), and the mask ``unknown``. The
+            probabilities are those of `predict_proba`, with the unknown as one class more.
+
+        Raises
+        ------
+        TooFewTrialsError
+            If `fpir` cannot be promised by the people at hand.
+        ValueError
+            As for `predict`, or if an argument is out of its range.
+        """
+        now = self._at_once()
+        items = now._check_items(X)
+        queries = check_finite(now._embed(items), "X")
+        return now.gallery_.identify(
+            queries,
+            k,
+            now._promised(fpir),
+            confidence=confidence,
+            slope=now.proba_slope_,
+            items=items,
+            remember=remember,
+        )
+
+    def _promised(self, fpir: float | None) -> float | None:
+        return self.fpir if fpir is None and self.unknown_label is not None else fpir
+
+    def threshold(
+        self,
+        fpir: float | None = None,
+        gallery_size: int | None = None,
+        confidence: float | None = 0.95,
+    ) -> Threshold:
+        """Return the lowest score from which on an item is somebody, by what is promised.
+
+        Parameters
+        ----------
+        fpir : float, optional
+            Share of the searches by people who are not enrolled that return anybody, in (0, 1);
+            by default that of the estimator.
+        gallery_size : int, optional
+            For a gallery of so many classes; by default as it is.
+        confidence : float or None, default=0.95
+            One-sided; None: as much as the people at hand can show.
+
+        Returns
+        -------
+        Threshold
+            As `Gallery.threshold`, from classes that were not trained on: those that `validation`
+            held out, or `calibrate` or `set_background` was given, and those enrolled since.
+
+        Raises
+        ------
+        TooFewTrialsError
+            If there are no such classes, or too few to show it.
+        ValueError
+            If nothing is enrolled, or an argument is out of its range.
+        """
+        check_is_fitted(self)
+        promised = self.fpir if fpir is None else fpir
+        return self.gallery_.threshold(promised, gallery_size, confidence)
+
+    def set_background(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Take items of people by whose searches thresholds are set; nobody is enrolled.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+            Items of the shape seen in training, of classes that were not trained on.
+        y : array-like, shape (n,)
+            Class of each.
+
+        Returns
+        -------
+        SiameseClassifier
+            Itself.
+
+        Raises
+        ------
+        LeakageError
+            If one of the classes was trained on.
+        ValueError
+            If items or labels do not fit; the background is then as it was.
+        """
+        now = self._at_once()
+        items = now._check_items(X)
+        labels = self._check_labels(y, len(items))
+        if now.trained_classes_ is not None and len(now.history_):
+            seen = np.unique(labels[among(labels, now.trained_classes_)])
+            if len(seen):
+                raise LeakageError(
+                    "the background must hold classes that were not trained on, or thresholds are "
+                    f"too low for strangers; got {', '.join(map(repr, seen[:5].tolist()))}."
+                )
+        now._keep_strangers(check_finite(now._embed(items), "X"), labels)
+        return self
+
+    def group_unknown(self, X: ArrayLike | None = None, fpir: float | None = None) -> Groups:
+        """Return which items of nobody enrolled are of one person.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (m, …), optional
+            By default those that ``identify(..., remember=True)`` refused.
+        fpir : float, optional
+            By default that of the estimator.
+
+        Returns
+        -------
+        Groups
+            A number for each item, the largest group first; -1 where somebody was recognised.
+            Enroll one by ``enroll(X[groups.positions(0)], …)``, or a group of remembered items by
+            ``enroll_group``.
+
+        Raises
+        ------
+        TooFewTrialsError
+            As `threshold`.
+        ValueError
+            If nothing is remembered and no items are given, or they do not fit.
+        """
+        now = self._at_once()
+        vectors = None if X is None else now._embed_checked(X)
+        return now.gallery_.group_unknown(vectors, now.fpir if fpir is None else fpir)
+
+    def enroll_group(self, groups: Groups, number: int, label: object) -> Self:
+        """Enroll a group of remembered items as a class; see `Gallery.enroll_group`."""
+        check_is_fitted(self)
+        check_no_unknown(as_classes(label), self.unknown_label)  # type: ignore[arg-type]
+        self.gallery_.enroll_group(groups, number, label)
+        return self
 
     def predict_proba(self, X: ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each enrolled class, if the item is of one of them.
@@ -378,7 +593,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         ----------
         X : array-like or Tensor, shape (n, …)
         y : array-like, shape (n,)
-            Class of each; one that is not enrolled is never right.
+            Class of each; one that is not enrolled is never right. `unknown_label` is, of an item
+            that is refused.
         sample_weight : array-like, shape (n,), optional
             What each item counts, at least 0; 1 by default.
 
@@ -396,7 +612,11 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         items = now._check_items(X)
         labels = self._check_labels(y, len(items))
         weights = _check_weights(sample_weight, len(items))
-        worth = now.gallery_.worth(check_finite(now._embed(items), "X"), labels)
+        queries = check_finite(now._embed(items), "X")
+        worth = now.gallery_.worth(queries, labels)
+        if now.unknown_label is not None:
+            found = now.gallery_.identify(queries, 1, now.fpir, confidence=None)
+            worth = np.where(found.unknown, labels == now.unknown_label, worth)
         return float(np.average(worth, weights=weights))
 
 

@@ -3,6 +3,7 @@
 from siamesekit.gallery._open_set import TooFewPeopleWarning
 from siamesekit.gallery.compact import PCAProjection, Projection, RandomProjection
 from siamesekit.gallery.gallery import Gallery
+from siamesekit.gallery.grouping import Groups
 from siamesekit.gallery.identify import Identification
 from siamesekit.gallery.indexes import (
     ExactIndex,
@@ -18,6 +19,7 @@ __all__ = [
     "ExactIndex",
     "FaissIndex",
     "Gallery",
+    "Groups",
     "Identification",
     "Index",
     "PCAProjection",

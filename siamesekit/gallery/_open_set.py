@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_integer, check_number
-from siamesekit._labels import as_labels, label_kind
+from siamesekit._checks import check_flag, check_integer, check_number
+from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._types import Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
 from siamesekit.gallery._best import digest
 from siamesekit.gallery._prepared import Prepared
 from siamesekit.gallery._snapshot import Snapshot
+from siamesekit.gallery.grouping import MOST_REFUSED, Groups, Refused, Tree
 from siamesekit.gallery.identify import Identification, Ranked, Ranking
 from siamesekit.gallery.threshold import Searches, Threshold, confidence_of, lowest_that_keeps
 from siamesekit.heads import Head
@@ -44,10 +45,21 @@ class Strangers:
     Attributes
     ----------
     background : Background or None
+    trained : ndarray, shape (c,)
+        Classes that training saw.
+    refused : Refused
+        What was asked to be remembered.
     """
 
-    def __init__(self, background: Background | None = None) -> None:
+    def __init__(
+        self,
+        background: Background | None = None,
+        trained: np.ndarray | None = None,
+        refused: Refused | None = None,
+    ) -> None:
         self.background = background
+        self.trained = np.empty(0) if trained is None else trained
+        self.refused = Refused() if refused is None else refused
         self.working = threading.Lock()
         # Of one snapshot, one background and one head as it is; replaced as a whole.
         self.known: tuple[tuple[object, ...], dict[int, tuple[Searches, float]]] | None = None
@@ -55,19 +67,14 @@ class Strangers:
     def without(self, names: np.ndarray) -> "Strangers":
         """Return strangers without some people: who is forgotten is forgotten here too."""
         known = self.background
-        if known is None or label_kind(known.labels) != label_kind(names):
+        if known is None:
             return self
-        stays = ~np.isin(known.labels, names)
+        stays = ~among(known.labels, names)
         if stays.all():
             return self
-        if not stays.any():
-            return Strangers()
-        return Strangers(
-            Background(
-                known.vectors[torch.from_numpy(stays).to(known.vectors.device)].clone(),
-                known.labels[stays],
-            )
-        )
+        chosen = torch.from_numpy(stays).to(known.vectors.device)
+        left = Background(known.vectors[chosen].clone(), known.labels[stays])
+        return Strangers(left if stays.any() else None, self.trained, self.refused)
 
 
 class OpenSet:
@@ -96,7 +103,10 @@ class OpenSet:
     def _as_vectors(self, vectors: object, name: str) -> Tensor:
         raise NotImplementedError
 
-    def _asked(self, queries: Tensor) -> tuple[Snapshot, Tensor]:
+    def _asked(self, queries: ArrayLike) -> tuple[Snapshot, Tensor]:
+        raise NotImplementedError
+
+    def _codes_among(self, now: Snapshot, classes: ArrayLike) -> IntArray:
         raise NotImplementedError
 
     def _prepared(self, now: Snapshot) -> Prepared:
@@ -113,7 +123,7 @@ class OpenSet:
         known = self._strangers.background
         return None if known is None else (known.vectors, known.labels)
 
-    def set_background(self, vectors: Tensor, labels: ArrayLike) -> None:
+    def set_background(self, vectors: ArrayLike, labels: ArrayLike) -> None:
         """Take people by whose searches thresholds are set; they are not enrolled.
 
         Best people who were not trained on, as like as can be to those who will come. One of them
@@ -140,7 +150,27 @@ class OpenSet:
             _check_width(self.snapshot, own)
             # A gallery of them alone finds what a search would find too late.
             self._of_background(own, names)
-        self._strangers = Strangers(background)
+        old = self._strangers
+        self._strangers = Strangers(background, old.trained, old.refused)
+
+    def set_trained(self, classes: ArrayLike) -> None:
+        """Say which classes training saw.
+
+        It tells them apart better than others, so that those of them who are enrolled are not
+        counted among the strangers to all others.
+
+        Parameters
+        ----------
+        classes : label, or array-like or set of labels
+            None of them: every class enrolled is new to the network.
+
+        Raises
+        ------
+        InvalidDataError
+            If these are no labels.
+        """
+        old = self._strangers
+        self._strangers = Strangers(old.background, as_classes(classes), old.refused)
 
     # -- the promise --------------------------------------------------------------------------
 
@@ -201,7 +231,10 @@ class OpenSet:
         if confidence is not None:
             check_number("confidence", confidence, low=0.0, high=1.0, open_low=True, open_high=True)
         now = self._asked_for(gallery_size)
-        return self._threshold(now, most, gallery_size, confidence)
+        made = self._threshold(now, most, gallery_size, confidence)
+        if confidence is None:
+            _warn_of(made)
+        return made
 
     def _asked_for(self, gallery_size: int | None) -> Snapshot:
         if gallery_size is not None:
@@ -232,13 +265,6 @@ class OpenSet:
                 f"{sure:g} was asked for. Give more people to set_background, promise less, or be "
                 "less sure."
             )
-        if confidence is None and sure < CONFIDENCE:
-            warnings.warn(
-                f"An FPIR of {most:g} is promised with a confidence of {sure:.2g} only: that is "
-                f"all that {searches.n_people} people can show. Give more to set_background.",
-                TooFewPeopleWarning,
-                stacklevel=3,
-            )
         return Threshold(
             kept.value,
             promised=most,
@@ -255,13 +281,15 @@ class OpenSet:
 
     def identify(
         self,
-        vectors: Tensor,
+        vectors: ArrayLike,
         k: int = 5,
         fpir: float | None = None,
         *,
         confidence: float | None = CONFIDENCE,
         slope: float | None = None,
         items: Tensor | None = None,
+        classes: ArrayLike | None = None,
+        remember: bool = False,
     ) -> Identification:
         """Return the best classes of each query, ranked, and who of them is nobody.
 
@@ -279,6 +307,10 @@ class OpenSet:
             By which scores are multiplied to be logarithms of odds: gives probabilities. Above 0.
         items : Tensor, shape (m, …), optional
             As for `best_classes`.
+        classes : label, or array-like or set of labels, optional
+            Choose among these only; the threshold stays that of the whole gallery.
+        remember : bool
+            Keep what is refused in memory (the last 2,000, in no file), for `group_unknown`.
 
         Returns
         -------
@@ -298,11 +330,17 @@ class OpenSet:
             check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
         if slope is not None:
             check_number("slope", slope, low=0.0, open_low=True)
+        check_flag("remember", remember)
         now, queries = self._asked(vectors)
+        codes = None if classes is None else self._codes_among(now, classes)
         least = None if fpir is None else self._threshold(now, fpir, None, confidence)
-        found = self._ranked(now, queries, k, items, slope)
+        if confidence is None:
+            _warn_of(least)
+        found = self._ranked(now, queries, k, items, slope, codes)
         best = found.scores[:, 0]
         unknown = np.zeros(len(best), dtype=bool) if least is None else best < least
+        if remember and unknown.any():
+            self._strangers.refused.add(queries[torch.from_numpy(unknown).to(queries.device)])
         probabilities = nobody = None
         if slope is not None:
             # The unknown is a class more, whose score is the threshold.
@@ -328,13 +366,16 @@ class OpenSet:
         k: int,
         items: Tensor | None = None,
         slope: float | None = None,
+        codes: IntArray | None = None,
     ) -> Ranked:
         """Return the best classes of queries, and more, without all scores held at once."""
         ready = self._prepared(now)
+        if codes is not None:
+            ready = ready.of(ready.group_of[codes])
         own = queries if items is None else items
         ranking = Ranking(
             len(queries),
-            min(k, len(now.classes)),
+            min(k, len(now.classes) if codes is None else len(codes)),
             slope,
             lambda rows: digest(own[torch.from_numpy(rows).to(own.device)]),
             now.digests_of,
@@ -344,12 +385,120 @@ class OpenSet:
                 ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
         return ranking.result()
 
+    # -- unknowns become people ---------------------------------------------------------------
+
+    def group_unknown(
+        self,
+        vectors: ArrayLike | None = None,
+        fpir: float = 0.05,
+        *,
+        confidence: float | None = None,
+    ) -> Groups:
+        """Return which refused items are of one person, at the same promise as a search.
+
+        As if every group were enrolled and the items searched: an item joins a group of another
+        person with a probability of at most `fpir`.
+
+        Parameters
+        ----------
+        vectors : Tensor of float, shape (m, d), optional
+            At most 2,000. Those in whom `identify` recognises somebody are left out. By default
+            those that `identify` remembered.
+        fpir : float
+            In (0, 1).
+        confidence : float or None
+            As for `threshold`; many items are a large gallery, of which few people show little.
+
+        Returns
+        -------
+        Groups
+            A number for each item, the largest group first. ``enroll_group`` makes people of them.
+
+        Raises
+        ------
+        TooFewTrialsError
+            As `threshold`.
+        InvalidDataError
+            If there are no vectors and nothing is remembered, or they cannot be compared.
+        InvalidParameterError
+            If an argument is out of its range.
+        """
+        check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
+        if vectors is None:
+            unknown_vectors = self._strangers.refused.vectors
+            if not len(unknown_vectors):
+                raise InvalidDataError(
+                    "vectors must be given where nothing is remembered; identify(..., "
+                    "remember=True) remembers what it refuses."
+                )
+            unknown = np.ones(len(unknown_vectors), dtype=bool)
+        else:
+            now, checked = self._asked(vectors)
+            least = self._threshold(now, fpir, None, confidence)
+            unknown = self._ranked(now, checked, 1).scores[:, 0] < least
+            unknown_vectors = checked[torch.from_numpy(unknown).to(checked.device)]
+        n, kept = len(unknown_vectors), unknown_vectors if vectors is None else None
+        if n > MOST_REFUSED:
+            raise InvalidDataError(
+                f"vectors must hold {MOST_REFUSED:,} refused items at most; got {n:,}."
+            )
+        groups = np.full(len(unknown), -1, dtype=np.int64)
+        if n < 2:
+            groups[unknown] = 0
+            return Groups(groups, n, None, kept)
+        tree, size, smaller = Tree(self.head, unknown_vectors), n + 1, n
+        # As many people as items at first, then as many as are told apart, until that is settled.
+        now = self.snapshot
+        while smaller < size:
+            size = smaller
+            least = self._threshold(now, fpir, size, confidence)
+            groups[unknown] = tree.groups(least)
+            smaller = int(groups.max()) + 1
+        if confidence is None:
+            _warn_of(least)
+        return Groups(groups, int(groups.max()) + 1, least, kept)
+
+    @property
+    def refused(self) -> Tensor:
+        """Embeddings of the refused items that are remembered, the oldest first, shape (m, d)."""
+        return self._strangers.refused.vectors
+
+    def enroll_group(self, groups: Groups, number: int, label: object) -> None:
+        """Enroll a group of remembered items as a class; they are no longer remembered.
+
+        Parameters
+        ----------
+        groups : Groups
+            Of ``group_unknown()``, of what was remembered then.
+        number : int
+            In [0, ``groups.n_groups``).
+        label : label
+
+        Raises
+        ------
+        InvalidDataError
+            If what is remembered is no longer what was grouped, or the label does not fit.
+        InvalidParameterError
+            If there is no such group.
+        """
+        check_integer("number", number, low=0, high=groups.n_groups - 1)
+        if groups.vectors is None:
+            raise InvalidDataError("groups must be those of remembered items: group_unknown().")
+        vectors = groups.vectors[_on(groups.positions(number), groups.vectors)]
+        # Already embedded, and looked at when they were refused.
+        self.put_back(vectors, np.array([label] * len(vectors)))
+        self._strangers.refused.take(vectors)
+
+    def forget_refused(self) -> None:
+        """Forget all refused items that are remembered."""
+        self._strangers.refused.clear()
+
     # -- strangers ----------------------------------------------------------------------------
 
     def _searches(self, now: Snapshot, size: int) -> tuple[Searches, float, int]:
         """Return what strangers find in a gallery of a size, the shift, and the size searched."""
         strangers = self._strangers
-        look = _Look(self, now, strangers.background)
+        look = _Look(self, now, strangers)
         searched = look.possible(size)
         key = (now, self.aggregate, self.head, *_versions(self.head))
         with strangers.working:
@@ -371,16 +520,20 @@ class OpenSet:
 class _Look:
     """Looks at a gallery with the eyes of people who are not in it."""
 
-    def __init__(self, gallery: OpenSet, now: Snapshot, background: Background | None) -> None:
+    def __init__(self, gallery: OpenSet, now: Snapshot, strangers: Strangers) -> None:
         self._gallery, self._now = gallery, now
+        background = strangers.background
         self._n = len(now.classes)
         self._vectors, self._labels = now.vectors[:0], now.labels[:0]
         if background is not None:
             _check_width(now, background.vectors)  # nobody may have been here before them
-            away = ~_enrolled(now, background.labels)
+            away = ~among(background.labels, now.classes)
             chosen = torch.from_numpy(away).to(background.vectors.device)
             self._vectors, self._labels = background.vectors[chosen], background.labels[away]
         self._names = np.unique(self._labels)
+        # Who is enrolled is a stranger to the others, unless the network was taught who it is.
+        seen = among(now.labels, strangers.trained)
+        self._ours = np.flatnonzero(~seen) if self._n > 1 else np.empty(0, dtype=np.int64)
 
     def possible(self, size: int) -> int:
         """Return the largest gallery, up to a size, that people at hand can search.
@@ -391,19 +544,20 @@ class _Look:
             If there are no strangers.
         """
         n, others = self._n, len(self._names)
-        if others + max(0, n - 1) == 0 or n + others < 2:
+        if (not others and not len(self._ours)) or n + others < 2:
             raise TooFewTrialsError(
-                "a threshold needs people who are not enrolled, or at least 2 who are; got "
-                f"{n} enrolled and no background. set_background takes such people."
+                "a threshold needs people who were not trained on: some who are not enrolled, or "
+                f"at least 2 who are; got none, and {n} enrolled who "
+                f"{'were trained on' if n > 1 else 'may not search for themselves'}. "
+                "set_background takes such people."
             )
-        most = max(n if others or n > 1 else 0, n + others - 1)
-        return min(size, most)
+        return min(size, max(n, n + others - 1))
 
     def searches(self, size: int) -> tuple[Searches, float]:
         """Return what strangers find in galleries of a size, and the shift."""
         rng = np.random.default_rng(_SEED)
         theirs = _some(len(self._labels), rng)
-        ours = _some(len(self._now.labels) if self._n > 1 else 0, rng)
+        ours = self._ours[_some(len(self._ours), rng)]
         bests, own_bests = self._bests(theirs), self._own_bests(ours)
         shift = 0.0
         if len(theirs) and len(ours):
@@ -500,19 +654,24 @@ class _Look:
         return int(np.median(np.unique(self._now.labels, return_counts=True)[1]))
 
 
+def _warn_of(made: Threshold | None) -> None:
+    """Warn where less is promised than usual, once a place in the caller's code."""
+    if made is not None and made.confidence < CONFIDENCE:
+        warnings.warn(
+            f"An FPIR of {made.promised:g} in a gallery of {made.gallery_size} is promised with a "
+            f"confidence of {made.confidence:.2g} only: that is all that {made.n_people} people "
+            "can show. Give more to set_background.",
+            TooFewPeopleWarning,
+            stacklevel=3,
+        )
+
+
 def _check_width(now: Snapshot, vectors: Tensor) -> None:
     if len(now) and vectors.shape[1] != now.dim:
         raise InvalidDataError(
             f"the background must have {now.dim} numbers an embedding, as those "
             f"in the gallery; got {vectors.shape[1]}."
         )
-
-
-def _enrolled(now: Snapshot, labels: np.ndarray) -> np.ndarray:
-    """Return whether each label is that of a class enrolled, shape (n,) of bool."""
-    if not len(now) or label_kind(labels) != label_kind(now.names):
-        return np.zeros(len(labels), dtype=bool)
-    return np.array([now.code_of(label) is not None for label in labels.tolist()], dtype=bool)
 
 
 def _some(n: int, rng: np.random.Generator) -> IntArray:

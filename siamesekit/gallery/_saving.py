@@ -73,6 +73,8 @@ class Saved(NamedTuple):
         Fingerprint of the network that made the embeddings.
     background : tuple of Tensor and ndarray, or None
         Embeddings and labels of people who are not enrolled.
+    trained : ndarray, shape (c,)
+        Classes that training saw.
     """
 
     snapshot: Snapshot
@@ -82,6 +84,7 @@ class Saved(NamedTuple):
     projection: Projection | None
     model: str | None
     background: tuple[Tensor, np.ndarray] | None
+    trained: np.ndarray
 
 
 # -- writing ----------------------------------------------------------------------------------
@@ -95,6 +98,7 @@ def write(
     projection: Projection | None,
     model: str | None,
     background: tuple[Tensor, np.ndarray] | None,
+    trained: np.ndarray,
     origin: Origin | None,
     overwrite: bool,
 ) -> Origin:
@@ -109,7 +113,7 @@ def write(
     ModelNotWrittenError
         If the disk is full, or the folder may not be written to.
     """
-    data = _packed(now, head, aggregate, projection, model, background)
+    data = _packed(now, head, aggregate, projection, model, background, trained)
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +138,7 @@ def _packed(
     projection: Projection | None,
     model: str | None,
     background: tuple[Tensor, np.ndarray] | None,
+    trained: np.ndarray,
 ) -> bytes:
     facts, arrays = _head_state(head, now)
     kept = Growth(now).now  # without who was forgotten
@@ -154,6 +159,7 @@ def _packed(
         names, codes = np.unique(labels, return_inverse=True)
         arrays |= {"background": vectors.cpu().numpy()}
         arrays |= _labels_state("background.labels", names, codes)
+    arrays |= _labels_state("trained", trained, np.arange(len(trained)))
     return _container.pack(_KIND, facts, arrays)
 
 
@@ -240,10 +246,11 @@ def _saved(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
     if "background" in arrays:
         vectors = _vectors(arrays["background"])
         background = vectors, _labels("background.labels", arrays, len(vectors))
+    trained = _labels("trained", arrays, len(arrays["trained.codes"]))
     head = {"entry": facts["head"], "dim": facts["dim"]}
     projection = projection_of(facts, arrays)
     snapshot = _snapshot(facts, arrays)
-    return Saved(snapshot, aggregate, head, weights, projection, model, background)
+    return Saved(snapshot, aggregate, head, weights, projection, model, background, trained)
 
 
 def _snapshot(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:

@@ -159,7 +159,7 @@ class Gallery(OpenSet):
             "aggregate": self.aggregate,
             "next_id": now.next_id,
         }
-        own |= {"strangers": self._strangers.background}
+        own |= {"strangers": (self._strangers.background, self._strangers.trained)}
         own |= {"embedder": self._embedder, "origin": self._origin}
         own |= {"projection": self._projection, "storage": now.storage.name}
         examples = {"rows": now.rows.clone(), "labels": now.labels.copy()}
@@ -170,7 +170,7 @@ class Gallery(OpenSet):
         rows, labels, ids, next_id = (state[name] for name in ("rows", "labels", "ids", "next_id"))
         storage = storage_named(state["storage"])
         self._start(Snapshot.of(rows, labels, ids, next_id, storage))
-        self._strangers = Strangers(state.get("strangers"))
+        self._strangers = Strangers(*state["strangers"])
         self._embedder, self._origin = state["embedder"], state["origin"]
         self._projection = state["projection"]
 
@@ -557,6 +557,7 @@ class Gallery(OpenSet):
                 self._projection,
                 model,
                 self.background,
+                self._strangers.trained,
                 self._origin,
                 replaces,
             )
@@ -604,8 +605,8 @@ class Gallery(OpenSet):
         )
         gallery._start(saved.snapshot)
         gallery._origin = origin
-        if saved.background is not None:
-            gallery._strangers = Strangers(Background(*saved.background))
+        known = None if saved.background is None else Background(*saved.background)
+        gallery._strangers = Strangers(known, saved.trained)
         return gallery
 
     # -- below the surface --------------------------------------------------------------------
@@ -617,6 +618,9 @@ class Gallery(OpenSet):
         else:
             own = self._embedder.embed(vectors, name)  # type: ignore[arg-type]
         return own if self._projection is None else self._projection.apply(own)
+
+    def _codes_among(self, now: Snapshot, classes: ArrayLike) -> IntArray:
+        return _some_codes(now, as_classes(classes))
 
     @contextmanager
     def _growing(self) -> Iterator[Growth]:

@@ -3,12 +3,14 @@
 import copy
 import pickle
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from siamesekit import SiameseClassifier
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TooFewTrialsError
 from siamesekit.gallery import Gallery, Threshold, TooFewPeopleWarning
 from siamesekit.heads import EuclideanHead
@@ -153,7 +155,7 @@ def test_without_strangers_there_is_no_threshold() -> None:
     made = gallery(crowd, n=1, people=0)
     with pytest.raises(TooFewTrialsError, match="set_background takes such people"):
         made.threshold()
-    with pytest.raises(TooFewTrialsError, match="not enrolled, or at least 2 who are"):
+    with pytest.raises(TooFewTrialsError, match="some who are not enrolled, or at least 2"):
         made.identify(crowd.people(1, 1)[0], fpir=0.05)
 
 
@@ -326,3 +328,106 @@ def test_threads_ask_while_others_enroll() -> None:
         thread.join()
     assert not errors
     assert made.threshold().gallery_size == 40
+
+
+def test_who_was_trained_on_is_no_stranger() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd, n=80, people=0)
+    assert made.threshold().n_people == 80
+    made.set_trained(made.classes[:15])
+    assert made.threshold().n_people == 65
+    for other in (copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert other.threshold().n_people == 65
+    made.set_trained(made.classes)
+    with pytest.raises(TooFewTrialsError, match="80 enrolled who were trained on"):
+        made.threshold()
+
+
+def test_among_some_classes_only() -> None:
+    made = gallery(Crowd(0, spread=0.05))
+    found = made.identify(made.vectors, k=9, fpir=0.05, classes=[3, 4])
+    assert found.labels.shape == (20, 2)
+    assert found.unknown.tolist() == (~np.isin(made.labels, [3, 4])).tolist()
+
+
+def far_people(crowd: Crowd, n: int, each: int) -> tuple[Tensor, np.ndarray]:
+    vectors, labels = crowd.people(n, each)
+    return 6 * vectors, labels
+
+
+def test_unknowns_become_people() -> None:
+    crowd = Crowd(0, spread=0.05)
+    made = Gallery("euclidean")
+    made.enroll(*far_people(crowd, 5, 2))
+    made.set_background(*far_people(crowd, 300, 2))
+    known, new = made.vectors[:4], far_people(crowd, 3, 5)
+    order = np.random.default_rng(0).permutation(15)
+    probes = torch.cat([new[0][torch.from_numpy(order)], known])
+    with pytest.raises(InvalidDataError, match="remember=True"):
+        made.group_unknown()
+    assert made.identify(probes, fpir=0.01).unknown.tolist() == [True] * 15 + [False] * 4
+    assert len(made.refused) == 0
+    given = made.group_unknown(probes, fpir=0.01)
+    assert given.groups[15:].tolist() == [-1] * 4
+    made.identify(probes, fpir=0.01, remember=True)
+    groups = made.group_unknown(fpir=0.01)
+    assert groups.groups.tolist() == given.groups[:15].tolist()
+    assert groups.n_groups == 3
+    for number in range(3):
+        assert len(set(new[1][order][groups.positions(number)].tolist())) == 1
+    made.enroll_group(groups, 0, 1000)
+    assert len(made.refused) == 10
+    someone = probes[groups.positions(0)]
+    assert (made.identify(someone, 1, fpir=0.01).labels == 1000).all()
+    with pytest.raises(InvalidParameterError, match=r"number must be an integer in \[0, 2\]"):
+        made.enroll_group(groups, 3, "x")
+    with pytest.raises(InvalidDataError, match="those of remembered items"):
+        made.enroll_group(given, 0, 1001)
+    made.forget_refused()
+    assert len(made.refused) == 0
+    assert pickle.loads(pickle.dumps(made)).refused.shape == (0, 0)
+
+
+def test_groups_of_none_and_of_one() -> None:
+    crowd = Crowd(0, spread=0.05)
+    made = Gallery("euclidean")
+    made.enroll(*far_people(crowd, 5, 2))
+    made.set_background(*far_people(crowd, 300, 2))
+    assert made.group_unknown(made.vectors).n_groups == 0
+    stranger = far_people(crowd, 1, 1)[0]
+    one = made.group_unknown(torch.cat([made.vectors[:1], stranger]))
+    assert one.groups.tolist() == [-1, 0]
+    assert one.n_groups == 1
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("siamesekit.gallery.grouping.MOST_REFUSED", 3)
+    made = gallery(Crowd(0), each=1)
+    far = 50 + torch.arange(5.0)[:, None] * torch.ones(DIM)
+    for row in far:
+        made.identify(row[None], fpir=0.05, remember=True)
+    assert made.refused.tolist() == far[2:].tolist()
+
+
+def test_a_file_keeps_the_promise(tmp_path: Path) -> None:
+    made = gallery(Crowd(0), n=20)
+    made.set_trained(made.classes[:5])
+    made.save(tmp_path / "gallery")
+    loaded = Gallery.load(tmp_path / "gallery")
+    assert loaded.threshold() == made.threshold()
+    assert loaded.threshold().n_people == 165
+
+
+def test_items_are_embedded_once() -> None:
+    clf = SiameseClassifier(torch.nn.Identity(), "euclidean", max_epochs=0, enroll_training=False)
+    crowd = Crowd(0, spread=0.05)
+    clf.fit(*(np.asarray(x) for x in far_people(crowd, 5, 2)))
+    made = Gallery(estimator=clf)
+    made.enroll(np.asarray(far_people(crowd, 5, 2)[0]), np.arange(5).repeat(2))
+    made.set_background(*(np.asarray(x) for x in far_people(crowd, 300, 2)))
+    new = np.asarray(far_people(crowd, 3, 5)[0])
+    made.identify(new, fpir=0.01, remember=True)
+    groups = made.group_unknown(new, fpir=0.01)
+    assert groups.groups.tolist() == made.group_unknown(fpir=0.01).groups.tolist()
+    made.enroll_group(made.group_unknown(fpir=0.01), 0, 99)
+    assert (made.identify(new, 1).labels == 99).sum() >= 5
