@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
-from siamesekit._checks import check_callable, check_choice, check_kind, near_matches, shown
+from siamesekit._checks import check_choice, near_matches, shown
 from siamesekit._copying import copied
 from siamesekit.errors import (
     InvalidParameterError,
@@ -80,6 +80,7 @@ _PartClass = TypeVar("_PartClass", bound=type[Any])
 class _Family(NamedTuple):
     get: Callable[[str], type[Any]]
     names: Callable[[], Iterable[str]]
+    name_of: Callable[[type[Any]], str | None]
 
 
 _builtins: dict[str, dict[str, type[Any]]] = {kind: {} for kind in KINDS}
@@ -121,7 +122,11 @@ def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
 
 
 def register_family(
-    kind: str, prefix: str, get: Callable[[str], type[Any]], names: Callable[[], Iterable[str]]
+    kind: str,
+    prefix: str,
+    get: Callable[[str], type[Any]],
+    names: Callable[[], Iterable[str]],
+    name_of: Callable[[type[Any]], str | None] | None = None,
 ) -> None:
     """Serve every name ``"prefix:rest"`` of `kind` through ``get(rest)``.
 
@@ -133,17 +138,19 @@ def register_family(
     get : callable
         Takes what follows the colon and returns a part class; raises `UnknownPartError`.
     names : callable
-        Takes nothing and returns all that may follow the colon.
-
-    Raises
-    ------
-    InvalidParameterError
-        If `kind` or `prefix` is no such string, or `get` or `names` cannot be called.
+        Takes nothing and returns all that may follow the colon; nothing, if it would take the
+        import of a large package to know.
+    name_of : callable, optional
+        Takes any class and returns what follows the colon where `get` made it, else None; by
+        default its own name is looked for among `names`.
     """
-    check_kind("prefix", prefix, str)
-    check_callable("get", get, "(name)")
-    check_callable("names", names, "()")
-    _families[check_choice("kind", kind, KINDS)][prefix] = _Family(get, names)
+
+    def listed(cls: type[Any]) -> str | None:
+        name = cls.__name__
+        return name if name in set(names()) and get(name) is cls else None
+
+    family = _Family(get, names, listed if name_of is None else name_of)
+    _families[check_choice("kind", kind, KINDS)][prefix] = family
 
 
 def names(kind: str) -> list[str]:
@@ -330,8 +337,8 @@ def name_of(kind: str, part: object) -> str | None:
             if cls is found:
                 return entry.name
     for prefix, family in _families[kind].items():
-        rest = cls.__name__
-        if rest in set(family.names()) and family.get(rest) is cls:
+        rest = family.name_of(cls)
+        if rest is not None:
             return f"{prefix}:{rest}"
     return None
 

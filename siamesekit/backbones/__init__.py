@@ -8,6 +8,7 @@ from siamesekit.backbones.koch import KochNet
 from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
 from siamesekit.backbones.residual import ResidualNet
+from siamesekit.backbones.timm import TimmNet
 from siamesekit.backbones.turned import TurnedNet
 from siamesekit.backbones.whitened import WhitenedNet
 
@@ -18,6 +19,7 @@ __all__ = [
     "KochNet",
     "MnistMLP",
     "ResidualNet",
+    "TimmNet",
     "TurnedNet",
     "WhitenedNet",
     "choose_backbone",
