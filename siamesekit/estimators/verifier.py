@@ -89,7 +89,7 @@ class SiameseVerifier(SiameseEstimator):
     sampler : str, class or Sampler, default="auto"
         See `SiameseClassifier`. Given pairs are each seen once an epoch, in a new order; a sampler
         ``"pairs"`` then says how many in a batch (64 by default).
-    held_out : float or None, default=0.25
+    held_out : float or None, default=0.3
         Share of the classes (of the groups, where they are given) that `fit` neither trains on nor
         chooses epochs by, in (0, 1). None keeps none, and `threshold` refuses until `calibrate`
         has been given other people. So does a share that leaves too little, with a warning.
@@ -152,7 +152,7 @@ class SiameseVerifier(SiameseEstimator):
         miner: str | type[Miner] | Miner | None = None,
         sampler: str | type[Sampler] | Sampler = "auto",
         augment: str | Augment | None = "auto",
-        held_out: float | None = 0.25,
+        held_out: float | None = 0.3,
         max_epochs: int = 30,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -514,7 +514,7 @@ class SiameseVerifier(SiameseEstimator):
         *,
         strategy: str | None = None,
         beta: float = 1.0,
-        min_rate: float | None = None,
+        min_rate: float = 0.95,
         p_same: float | None = 0.5,
         confidence: float | None = 0.95,
         n_resamples: int = 1000,
@@ -560,7 +560,7 @@ class SiameseVerifier(SiameseEstimator):
         if pairs is None:
             raise TooFewTrialsError(
                 "threshold must be read off classes that were not trained on, and there are none: "
-                f"fit with held_out=0.25, say (got held_out={self.held_out!r}), or call "
+                f"fit with held_out=0.3, say (got held_out={self.held_out!r}), or call "
                 "calibrate(X, y) with others."
             )
         found = choose_threshold(

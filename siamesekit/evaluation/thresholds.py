@@ -71,6 +71,21 @@ class Threshold(float):
     def __getnewargs_ex__(self) -> tuple[tuple[float], dict[str, Any]]:
         return (float(self),), dict(vars(self))
 
+    @property
+    def value(self) -> float:
+        """The threshold itself."""
+        return float(self)
+
+    @property
+    def estimate(self) -> float:
+        """The rate that a promise is about, ``fmr``, as `Gallery.threshold` calls its own."""
+        return self.fmr
+
+    @property
+    def upper(self) -> float:
+        """Its upper bound, ``fmr_bound``."""
+        return self.fmr_bound
+
     def __repr__(self) -> str:
         what = self.strategy if self.promised is None else f"{self.strategy} <= {self.promised:g}"
         text = f"{float(self):.6g} ({what}; FMR {self.fmr:.3g}, FNMR {self.fnmr:.3g}"
@@ -89,7 +104,7 @@ def choose_threshold(
     fmr: float | None = None,
     strategy: str | None = None,
     beta: float = 1.0,
-    min_rate: float | None = None,
+    min_rate: float = 0.95,
     p_same: float | None = None,
     identities: Identities | None = None,
     confidence: float | None = 0.95,
@@ -114,7 +129,7 @@ def choose_threshold(
     beta : float
         For ``"f_beta"``, above 0: recall counts so many times as much as precision.
     min_rate : float
-        For ``"max_tpr"`` and ``"max_tnr"``, in [0, 1].
+        For ``"max_tpr"`` and ``"max_tnr"``, in [0, 1]: that of the other kind of pair.
     p_same : float, optional
         For ``"accuracy"`` and ``"f_beta"``: how often pairs are of one class where the threshold
         is used, in (0, 1). By default as often as in these pairs.
@@ -213,7 +228,7 @@ class _Rule(NamedTuple):
     strategy: str
     fmr: float | None
     beta: float
-    min_rate: float | None
+    min_rate: float
     p_same: float | None
 
     @classmethod
@@ -227,17 +242,11 @@ class _Rule(NamedTuple):
             )
         most = None if fmr is None else _check_share("fmr", fmr)
         name = "fmr" if strategy is None else check_choice("strategy", strategy, STRATEGIES)
-        wants_rate = name in ("max_tpr", "max_tnr")
-        if wants_rate != (min_rate is not None):
-            raise InvalidParameterError(
-                f"min_rate must be {'given' if wants_rate else 'None'} for strategy={name!r}; "
-                f"got {shown(min_rate)}."
-            )
         return cls(
             name,
             most,
             check_number("beta", beta, low=0.0, open_low=True),
-            None if min_rate is None else check_number("min_rate", min_rate, low=0.0, high=1.0),
+            check_number("min_rate", min_rate, low=0.0, high=1.0),
             None if p_same is None else _check_share("p_same", p_same),
         )
 
@@ -249,7 +258,7 @@ class _Rule(NamedTuple):
         if self.strategy == "eer":
             return int(np.argmin(np.abs(fmr - rates.fnmr)))
         # A hair lower, so that 1 - (1 - x) is x.
-        least = (self.min_rate or 0.0) - _HAIR
+        least = self.min_rate - _HAIR
         if self.strategy == "max_tpr":
             return _first_best(tpr, 1 - fmr >= least)
         if self.strategy == "max_tnr":

@@ -86,6 +86,7 @@ def test_rates_are_those_at_the_threshold_and_bounds_lie_above(rule) -> None:
     assert found.fnmr_bound >= max(found.fnmr, least_promise(30))
     assert found.n_people == 30
     assert found.promised == rule.get("fmr")
+    assert (found.value, found.estimate, found.upper) == (found, found.fmr, found.fmr_bound)
     if "fmr" in rule:
         assert found.fmr < found.fmr_bound <= 0.05
         # The next lower score would let too many in, at that confidence.
@@ -150,8 +151,8 @@ def test_a_threshold_is_a_number_and_keeps_what_is_known_of_it() -> None:
         ({"fmr": True}, "fmr must be"),
         ({"fmr": 0.1}, "identities must be given"),
         ({"strategy": "err"}, "strategy must be one of .*Did you mean 'eer'"),
-        ({"strategy": "max_tpr"}, "min_rate must be given"),
-        ({"strategy": "eer", "min_rate": 0.5}, "min_rate must be None"),
+        ({"strategy": "max_tpr", "min_rate": 1.5}, "min_rate must be"),
+        ({"strategy": "max_tnr", "min_rate": None}, "min_rate must be"),
         ({"strategy": "f_beta", "beta": 0}, "beta must be"),
         ({"strategy": "accuracy", "p_same": 1}, "p_same must be"),
         ({"strategy": "eer", "confidence": 1.0}, "confidence must be"),
