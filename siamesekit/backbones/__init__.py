@@ -7,6 +7,7 @@ from siamesekit.backbones.freezing import learning_layers, still_norms, train_la
 from siamesekit.backbones.koch import KochNet
 from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
+from siamesekit.backbones.photo_views import PhotoViews
 from siamesekit.backbones.residual import ResidualNet
 from siamesekit.backbones.timm import TimmNet
 from siamesekit.backbones.turned import TurnedNet
@@ -18,6 +19,7 @@ __all__ = [
     "Conv4",
     "KochNet",
     "MnistMLP",
+    "PhotoViews",
     "ResidualNet",
     "TimmNet",
     "TurnedNet",
