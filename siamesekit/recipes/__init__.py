@@ -3,6 +3,7 @@
 Data and protocols are in ``examples/reproduce.py``, which trains and scores each of these by name.
 """
 
+from siamesekit.recipes.faces import faces
 from siamesekit.recipes.koch import koch2015, koch2015_keras, koch_allpairs, koch_trials
 from siamesekit.recipes.koch_training import KochSchedule, LayerwiseSGD, layerwise_sgd
 from siamesekit.recipes.omniglot import omniglot_best, vinyals
@@ -10,6 +11,7 @@ from siamesekit.recipes.omniglot import omniglot_best, vinyals
 __all__ = [
     "KochSchedule",
     "LayerwiseSGD",
+    "faces",
     "koch2015",
     "koch2015_keras",
     "koch_allpairs",
