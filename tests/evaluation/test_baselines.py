@@ -158,3 +158,15 @@ def test_no_more_items_are_looked_at_than_said(monkeypatch: pytest.MonkeyPatch) 
     part = NCA().fit(X[OLD], Y[OLD])
     assert part._scale.n_samples_seen_ == 40
     assert draw_episodes(Y, way=3, n_episodes=2, random_state=0).support.shape == (2, 3, 1)
+
+
+def test_lda_counts_no_direction_that_rounding_alone_makes() -> None:
+    """Of fewer items than features, one of as many components as items is nothing but rounding."""
+    rng = np.random.default_rng(0)
+    classes = rng.standard_normal((20, 600))
+    x = np.repeat(classes, 8, 0) + 0.5 * rng.standard_normal((160, 600))
+    y = np.repeat(np.arange(20), 8)
+    fitted = LDA().fit(x[:120], y[:120])
+    vectors = fitted.transform(x[120:])
+    scores = fitted.compare(vectors, vectors).fill_diagonal_(-torch.inf)
+    assert (y[120:][scores.argmax(1)] == y[120:]).mean() > 0.9

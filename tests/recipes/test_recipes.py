@@ -21,6 +21,7 @@ SMALL = {
         recipes.vinyals,
         {"backbone__backbone__backbone__widths": (8, 8), "sampler__n_batches": 1, "max_epochs": 1},
     ),
+    "faces": (recipes.faces, {"backbone__backbone__patterns": False, "max_epochs": 1}),
     "koch2015": (recipes.koch2015, SMALL_KOCH | FEW_PAIRS | {"patience": None}),
     "koch2015_keras": (recipes.koch2015_keras, SMALL_KOCH | FEW_PAIRS),
     "koch_allpairs": (recipes.koch_allpairs, SMALL_KOCH | {"sampler__n_batches": 1}),
