@@ -153,16 +153,20 @@ def register_family(
     _families[check_choice("kind", kind, KINDS)][prefix] = family
 
 
-def names(kind: str) -> list[str]:
+def names(kind: str, *, plugins: bool = True) -> list[str]:
     """Return the sorted names of all parts of `kind`, without importing any plugin.
 
     Parameters
     ----------
     kind : str
         One of `KINDS`.
+    plugins : bool
+        Also those that other installed distributions offer.
     """
     _load_builtins(kind)
-    own = set(_builtins[kind]) | {entry.name for entry in _entry_points(kind)}
+    own = set(_builtins[kind])
+    if plugins:
+        own |= {entry.name for entry in _entry_points(kind)}
     for prefix, family in _families[kind].items():
         own |= {f"{prefix}:{rest}" for rest in family.names()}
     return sorted(own)

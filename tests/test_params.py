@@ -11,7 +11,7 @@ from siamesekit.errors import InvalidParameterError
 PARTS = [
     (kind, name)
     for kind in registry.KINDS
-    for name in registry.names(kind)
+    for name in registry.names(kind, plugins=False)
     if not name.startswith("pml:")
 ]
 

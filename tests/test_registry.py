@@ -52,6 +52,7 @@ class ShopHead(CosineHead):
 def test_a_plugin_is_found_by_name_with_its_parameters(shop: Shop) -> None:
     shop.install("good-shop", "heads", "shop", "good_shop_heads:ShopHead", HEAD)
     assert "shop" in registry.names("heads")
+    assert "shop" not in registry.names("heads", plugins=False)
     head = registry.create("heads", "shop", sharpness=3.0)
     assert head.sharpness == 3.0
     assert registry.name_of("heads", head) == "shop"
@@ -117,7 +118,7 @@ def test_a_name_is_registered_once() -> None:
 
 @pytest.mark.parametrize("kind", list(registry.KINDS))
 def test_every_built_in_is_found_again_by_its_instance(kind: str) -> None:
-    for name in registry.names(kind):
+    for name in registry.names(kind, plugins=False):
         if ":" not in name:
             assert registry.name_of(kind, registry.create(kind, name)) == name
 
