@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from siamesekit._checks import check_flag, check_integer, shown
+from siamesekit._checks import check_flag, check_integer, check_number, shown
 from siamesekit._params import Part
 from siamesekit._types import ArrayLike
 from siamesekit.errors import (
@@ -141,7 +141,13 @@ class RandomProjection(Projection):
 
 
 class PCAProjection(Projection):
-    """The directions in which embeddings at hand are longest, found by `fit`.
+    """Directions in which embeddings at hand are longest, and random ones through what is left.
+
+    Directions that `fit` finds tell apart what they were found in, better than what they were not:
+    what is left of an embedding outside them is therefore not thrown away, but seen through random
+    signs, as by `RandomProjection`. So inner products are right on average, and less wrong than
+    with either alone (boxed model, 256 numbers, other alphabets than it was chosen on: see
+    ``docs/claims.md``).
 
     Best fitted to the embeddings of classes that were not trained on, as the background of a
     gallery: what tells them apart is what will have to tell others apart.
@@ -150,14 +156,33 @@ class PCAProjection(Projection):
     ----------
     size : int
         Numbers of a short embedding.
+    share : float
+        Of the numbers, the share of found directions, in [0, 1]; rounded down, but at least one.
+        With 1 it is principal component analysis, without centring.
+    whiten : float
+        From 0 to 0.5: found directions are divided by their eigenvalue to this power. 0 keeps
+        inner products as they are; 0.5 makes all found directions equally long, as whitening does.
+        Between, what all embeddings share counts less: other scores, and often better ones.
     unit : bool
-        Look at directions alone in the fit, as the cosine does; with False long embeddings count
-        more.
+        Look at directions of embeddings alone in the fit, as the cosine does; with False long
+        embeddings count more.
+    seed : int
+        Of the random signs.
     """
 
-    def __init__(self, size: int, unit: bool = True) -> None:
+    def __init__(
+        self,
+        size: int,
+        share: float = 0.25,
+        whiten: float = 0.0,
+        unit: bool = True,
+        seed: int = 0,
+    ) -> None:
         super().__init__(size)
+        self.share = check_number("share", share, low=0.0, high=1.0)
+        self.whiten = check_number("whiten", whiten, low=0.0, high=0.5)
         self.unit = check_flag("unit", unit)
+        self.seed = check_integer("seed", seed, low=0, high=2**32 - 1)
 
     def made_for(self, dim: int) -> Tensor:
         """Raise `InvalidParameterError`: without a fit there is no matrix."""
@@ -172,7 +197,7 @@ class PCAProjection(Projection):
         Parameters
         ----------
         vectors : Tensor or ndarray of float, shape (n, d)
-            Finite; `n` and `d` at least `size`.
+            Finite, not only zeros; `d` at least `size`, and `n` at least ``share * size``.
 
         Returns
         -------
@@ -187,21 +212,37 @@ class PCAProjection(Projection):
         long = as_vectors(vectors, "vectors")
         if not bool(long.isfinite().all()):
             raise InvalidDataError("vectors must be finite; got NaN or infinity.")
-        if min(long.shape) < self.size:
+        found = max(1, int(self.share * self.size))
+        if len(long) < found or long.shape[1] < self.size:
             raise InvalidDataError(
-                f"vectors must be at least {self.size} of at least {self.size} numbers; got "
+                f"vectors must be at least {found} of at least {self.size} numbers; got "
                 f"{tuple(long.shape)}."
             )
-        if self.unit:
-            long = torch.nn.functional.normalize(long, dim=1)
-        self.matrix = _longest(long, self.size)
+        long = torch.nn.functional.normalize(long, dim=1) if self.unit else long
+        directions, values = _longest(long, found)
+        rest = self.size - found
+        parts = [directions * (values / values[-1]) ** -self.whiten]
+        if rest:
+            random = RandomProjection(rest, self.seed).made_for(long.shape[1]).to(long.device)
+            parts.append(random - directions @ (directions.T @ random))
+        self.matrix = torch.cat(parts, 1).contiguous()
         return self
 
 
-def _longest(vectors: Tensor, size: int) -> Tensor:
-    """Return the eigenvectors of ``vectors.T @ vectors`` with the largest eigenvalues, (d, size).
+def _longest(vectors: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return the eigenvectors of ``vectors.T @ vectors`` with the largest eigenvalues.
 
     By the smaller of the two products: that of the rows has the same eigenvalues.
+
+    Returns
+    -------
+    directions : Tensor of float32, shape (d, size)
+    values : Tensor of float32, shape (size,)
+
+    Raises
+    ------
+    InvalidDataError
+        If the vectors have fewer directions.
     """
     n, d = vectors.shape
     wide = n < d
@@ -211,12 +252,14 @@ def _longest(vectors: Tensor, size: int) -> Tensor:
         product += own @ own.T if wide else own.T @ own
     values, found = torch.linalg.eigh(product)
     found, values = found[:, -size:].flip(1), values[-size:].flip(0)
+    there = int((values > _LEAST * values[0]).sum())
+    if there < size:
+        raise InvalidDataError(
+            f"vectors must have at least {size} directions that differ; got {there}."
+        )
     if wide:
-        # Where nothing is left but rounding, there is no direction.
-        scale = torch.where(values > _LEAST * values[0], values.rsqrt(), 0)
-        found = vectors.T @ (found * scale).float()
-    directions: Tensor = found.float().contiguous()
-    return directions
+        found = vectors.T @ (found * values.rsqrt()).float()
+    return found.float(), values.float()
 
 
 def as_projection(projection: Projection | int | None) -> Projection | None:
