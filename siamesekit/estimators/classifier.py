@@ -565,6 +565,41 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.gallery_.enroll_group(groups, number, label)
         return self
 
+    def verify(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        threshold: float | None = None,
+        fmr: float | None = None,
+    ) -> np.ndarray:
+        """Return whether each item is of the enrolled class that it claims to be of.
+
+        Parameters
+        ----------
+        X : array-like or Tensor, shape (n, …)
+        y : label, or array-like, shape (n,)
+            The class that each claims.
+        threshold : float, optional
+            The score from which on a claim is believed.
+        fmr : float, optional
+            In its place: the share of strangers' claims that are believed at most, in (0, 1).
+
+        Returns
+        -------
+        ndarray of float32, or of bool with `threshold` or `fmr`, shape (n,)
+            See `Gallery.verify`.
+
+        Raises
+        ------
+        TooFewTrialsError
+            If `fmr` cannot be promised by the people at hand.
+        ValueError
+            As for `predict`, or if a class that is claimed is not enrolled.
+        """
+        now = self._at_once()
+        return now.gallery_.verify(now._embed_checked(X), y, threshold=threshold, fmr=fmr)
+
     def predict_proba(self, X: ArrayLike) -> npt.NDArray[np.float64]:
         """Return the probability of each enrolled class, if the item is of one of them.
 

@@ -480,7 +480,12 @@ class Gallery(OpenSet):
         return self._best(now, asked, None, None, answers).worth()
 
     def verify(
-        self, vectors: ArrayLike, labels: ArrayLike, *, threshold: float | None = None
+        self,
+        vectors: ArrayLike,
+        labels: ArrayLike,
+        *,
+        threshold: float | None = None,
+        fmr: float | None = None,
     ) -> np.ndarray:
         """Return whether each is of the class that it claims to be of.
 
@@ -491,19 +496,31 @@ class Gallery(OpenSet):
             The class that each claims; of one label, all claim it.
         threshold : float, optional
             The score from which on a claim is believed.
+        fmr : float, optional
+            In its place: the share of strangers' claims that are believed at most, in (0, 1). That
+            is ``self.threshold(fmr, gallery_size=1)``, with its confidence of 0.95.
 
         Returns
         -------
-        ndarray of float32, or of bool with a threshold, shape (m,)
+        ndarray of float32, or of bool with `threshold` or `fmr`, shape (m,)
             The score of each against the class, of all its examples as `aggregate` says; or
-            whether it is at least `threshold`.
+            whether it is at least the threshold.
 
         Raises
         ------
         InvalidDataError
             If no class is enrolled, one that is claimed is not, lengths do not fit, or an
             embedding or a score is not finite.
+        InvalidParameterError
+            If both `threshold` and `fmr` are given, or one is out of its range.
+        TooFewTrialsError
+            If too few strangers are at hand to show `fmr`: see `threshold`.
         """
+        if threshold is not None and fmr is not None:
+            raise InvalidParameterError("fmr must be None where a threshold is given; got both.")
+        if fmr is not None:
+            check_number("fmr", fmr, low=0.0, high=1.0, open_low=True, open_high=True)
+            threshold = self.threshold(fmr, gallery_size=1)
         least = None if threshold is None else check_number("threshold", threshold)
         now, asked = self._asked(vectors)
         claimed = as_classes(labels, "labels")

@@ -9,7 +9,12 @@ import torch
 from sklearn.decomposition import PCA
 
 from siamesekit import Gallery, SiameseClassifier
-from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
+from siamesekit.errors import (
+    InvalidDataError,
+    InvalidParameterError,
+    SavedModelError,
+    TooFewTrialsError,
+)
 from siamesekit.gallery import _claims
 
 
@@ -65,6 +70,24 @@ def test_claims_that_cannot_be_are_named(vectors: object, labels: object, option
         gallery.verify(vectors, labels, **options)  # type: ignore[arg-type]
 
 
+def test_strangers_claims_are_believed_as_seldom_as_promised() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(500, 8))
+    gallery = Gallery()
+    gallery.enroll(people[:5], np.arange(5))
+    with pytest.raises(TooFewTrialsError):
+        gallery.verify(people[:5], np.arange(5), fmr=0.05)
+    gallery.set_background(people[5:250], np.arange(5, 250))
+    assert gallery.verify(people[:5], np.arange(5), fmr=0.05).all()
+    strangers = people[250:]
+    believed = [gallery.verify(strangers, claim, fmr=0.05).mean() for claim in range(5)]
+    assert np.mean(believed) <= 0.06
+    with pytest.raises(InvalidParameterError, match="fmr must be None"):
+        gallery.verify(people[:5], np.arange(5), fmr=0.05, threshold=0)
+    with pytest.raises(InvalidParameterError, match="fmr must be"):
+        gallery.verify(people[:5], np.arange(5), fmr=1.5)
+
+
 @pytest.fixture(scope="module")
 def data() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
@@ -77,6 +100,8 @@ def test_a_gallery_of_items_embeds_them_as_the_estimator_does(
 ) -> None:
     X, y = data
     clf = SiameseClassifier(max_epochs=1, random_state=0, enroll_training=False).fit(X, y)
+    clf.enroll(X[:1], y[:1])
+    assert clf.verify(X[:1], y[:1], threshold=-1e-3).all()
     gallery = Gallery(estimator=clf)
     assert gallery.head is clf.head_
     gallery.enroll(X[::3], y[::3])
