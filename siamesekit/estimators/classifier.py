@@ -188,30 +188,32 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         random_state: RandomState = None,
         verbose: bool = False,
     ) -> None:
-        self.backbone = backbone
-        self.head = head
-        self.loss = loss
-        self.miner = miner
-        self.sampler = sampler
-        self.augment = augment
+        super().__init__(
+            backbone=backbone,
+            head=head,
+            loss=loss,
+            miner=miner,
+            sampler=sampler,
+            augment=augment,
+            max_epochs=max_epochs,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            optimizer=optimizer,
+            schedule=schedule,
+            averaging=averaging,
+            validation=validation,
+            patience=patience,
+            callbacks=callbacks,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+            random_state=random_state,
+            verbose=verbose,
+        )
         self.aggregate = aggregate
         self.enroll_training = enroll_training
         self.unknown_label = unknown_label
         self.fpir = fpir
-        self.max_epochs = max_epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.optimizer = optimizer
-        self.schedule = schedule
-        self.averaging = averaging
-        self.validation = validation
-        self.patience = patience
-        self.callbacks = callbacks
-        self.checkpoint = checkpoint
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
 
     def __copy__(self) -> Self:
         copied = type(self).__new__(type(self))

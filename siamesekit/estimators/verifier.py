@@ -15,8 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from siamesekit._checks import check_all, check_number
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import ArrayLike, IntArray
-from siamesekit._values import decode, encode
-from siamesekit.errors import InvalidDataError, SavedModelError, TooFewTrialsError
+from siamesekit.errors import InvalidDataError, TooFewTrialsError
 from siamesekit.estimators._calibration import (
     HELD_OUT,
     TRAINING,
@@ -42,6 +41,7 @@ from siamesekit.estimators._pairs import (
     tie,
     two_sides,
 )
+from siamesekit.estimators._verified import read_kept, threshold_of_the_user, write_kept
 from siamesekit.estimators.base import SiameseEstimator
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import check_both_kinds
@@ -62,8 +62,6 @@ __all__ = ["SiameseVerifier"]
 
 # Pairs that thresholds are read off: all where they are so few, else so many of each kind.
 _PAIRS = 20_000
-_HEADER = 4096
-_MOST = 2**28
 
 
 class SiameseVerifier(SiameseEstimator):
@@ -338,20 +336,12 @@ class SiameseVerifier(SiameseEstimator):
         self.held_out_pairs_ = None
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
-        cut, pairs = vars(self).get("set_threshold_"), self.held_out_pairs_
-        state = {
-            "threshold": None if cut is None else encode({"value": float(cut), **vars(cut)}),
-            "n_pairs": 0 if pairs is None else len(pairs.scores),
-        }
-        if pairs is None:
-            return state, {}
-        return state, {"pairs": {k: torch.from_numpy(v) for k, v in pairs._asdict().items()}}
+        return write_kept(vars(self).get("set_threshold_"), self.held_out_pairs_)
 
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
-        self.held_out_pairs_ = _read_pairs(state.get("n_pairs", 0), files)
-        cut = decode(state.get("threshold"))
+        cut, self.held_out_pairs_ = read_kept(state, files)
         if cut is not None:
-            self.set_threshold_ = _read_threshold(cut)
+            self.set_threshold_ = cut
 
     # -- use ----------------------------------------------------------------------------------
 
@@ -598,10 +588,8 @@ class SiameseVerifier(SiameseEstimator):
             If it is no finite number.
         """
         check_is_fitted(self)
-        cut = check_number("threshold", threshold)
-        is_known = isinstance(threshold, Threshold)
-        facts = vars(threshold) if is_known else _OF_THE_USER
-        self.set_threshold_ = Threshold(cut, **facts)
+        check_number("threshold", threshold)
+        self.set_threshold_ = threshold_of_the_user(threshold)
         return self
 
     def calibrate(
@@ -754,18 +742,6 @@ class SiameseVerifier(SiameseEstimator):
         return probe.held_out_pairs_, "pairs that were given"
 
 
-_OF_THE_USER: dict[str, Any] = {
-    "strategy": "user",
-    "promised": None,
-    "fmr": float("nan"),
-    "fnmr": float("nan"),
-    "fmr_bound": float("nan"),
-    "fnmr_bound": float("nan"),
-    "confidence": None,
-    "n_people": 0,
-}
-
-
 def _check_apart(first: IntArray, second: IntArray, same: np.ndarray) -> None:
     wrong = np.flatnonzero((first == second) & ~same)
     if len(wrong):
@@ -782,36 +758,3 @@ def _warn_of_nobody_held_out(why: str, stacklevel: int) -> None:
         TrainingHealthWarning,
         stacklevel=stacklevel + 1,
     )
-
-
-def _read_pairs(n: Any, files: Files) -> ScoredPairs | None:
-    if type(n) is not int or not 0 <= n <= _MOST:
-        raise SavedModelError("its n_pairs is no number of pairs")
-    if n == 0:
-        return None
-    if "pairs" not in files.handles:
-        raise SavedModelError("its held-out pairs are missing")
-    found = files.tensors("pairs", 32 * n + _HEADER)
-    wanted = {
-        "scores": torch.float64, "same": torch.bool, "first": torch.int64, "second": torch.int64
-    }  # fmt: skip
-    fits = found.keys() == wanted.keys() and all(
-        value.dtype == wanted[name] and value.shape == (n,) for name, value in found.items()
-    )
-    if not fits or not bool(found["scores"].isfinite().all()):
-        raise SavedModelError("its held-out pairs are none")
-    return ScoredPairs(*(found[name].numpy() for name in ScoredPairs._fields))
-
-
-def _read_threshold(entry: Any) -> Threshold:
-    known = {"value", *_OF_THE_USER}
-    numbers = ("value", "fmr", "fnmr", "fmr_bound", "fnmr_bound")
-    fits = (
-        isinstance(entry, dict)
-        and entry.keys() == known
-        and all(type(entry[name]) in (int, float) for name in numbers)
-        and np.isfinite(entry["value"])
-    )
-    if not fits:
-        raise SavedModelError("its threshold is none")
-    return Threshold(**entry)
