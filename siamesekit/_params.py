@@ -102,6 +102,10 @@ class Part:
         params: dict[str, Any] = {name: getattr(self, name) for name in self.parameter_names()}
         return _with_inner(params) if deep else params
 
+    def saved_params(self) -> dict[str, Any]:
+        """Return the constructor's arguments as they stand in a file: without what is secret."""
+        return self.get_params(deep=False)
+
     def set_params(self, **params: Any) -> Self:
         """Set constructor arguments; the part starts afresh, unbuilt, with the new values.
 

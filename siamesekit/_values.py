@@ -175,7 +175,7 @@ def _encode_part(value: Any) -> dict[str, Any]:
         if name is not None and is_class:
             return {"$class": {"kind": kind, "name": name}}
         if name is not None:
-            own = {key: _encode(param) for key, param in value.get_params(deep=False).items()}
+            own = {key: _encode(param) for key, param in value.saved_params().items()}
             return {"$part": {"kind": kind, "name": name, "params": own}}
     raise CannotWriteError(f"json cannot hold {value!r}")
 

@@ -64,7 +64,7 @@ KINDS = {
     "losses": Kind("siamesekit.losses", "siamesekit.losses:Loss", "loss"),
     "miners": Kind("siamesekit.miners", "siamesekit.miners:Miner", "miner"),
     "samplers": Kind("siamesekit.samplers", "siamesekit.samplers:Sampler", "sampler"),
-    "indexes": Kind("siamesekit.gallery", "collections.abc:Sized"),
+    "indexes": Kind("siamesekit.gallery", "collections.abc:Sized", "index"),
     "augmentations": Kind("siamesekit.data", "collections.abc:Callable", "augment"),
     "readers": Kind("siamesekit.data", "collections.abc:Callable"),
 }

@@ -20,6 +20,7 @@ from siamesekit._types import AGGREGATES
 from siamesekit.errors import InvalidParameterError
 from siamesekit.estimators._parts import make_augment
 from siamesekit.estimators._unknown import check_unknown_label
+from siamesekit.gallery._candidates import check_index
 from siamesekit.training import Checkpoint, resolve_device
 from siamesekit.training._constraints import PLAN
 
@@ -35,6 +36,10 @@ def _or_auto(check: Check) -> Check:
     return lambda name, value: (
         None if isinstance(value, str) and value == "auto" else check(name, value)
     )
+
+
+def _index(name: str, value: object) -> None:
+    check_index(value)
 
 
 def _callbacks(name: str, value: object) -> None:
@@ -81,6 +86,7 @@ CONSTRAINTS: dict[str, Check] = {
     "sampler": _or_auto(_part),
     "augment": optional(_augment),
     "aggregate": choice(AGGREGATES),
+    "index": optional(_index),
     "enroll_training": check_flag,
     "unknown_label": optional(check_unknown_label),
     "fpir": number(0.0, 1.0, open_low=True, open_high=True),

@@ -17,12 +17,18 @@ from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._random import RandomState
 from siamesekit._types import Aggregate, ArrayLike
 from siamesekit._values import decode_labels, encode_labels
-from siamesekit.errors import InvalidDataError, LeakageError, SavedModelError, SiamesekitError
+from siamesekit.errors import (
+    IndexUnavailableError,
+    InvalidDataError,
+    LeakageError,
+    SavedModelError,
+    SiamesekitError,
+)
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._unknown import check_no_unknown, check_unknown_label, named
 from siamesekit.estimators.base import SiameseEstimator
-from siamesekit.gallery import Gallery, Groups, Identification, Threshold
+from siamesekit.gallery import Gallery, Groups, Identification, Index, Threshold
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
 from siamesekit.miners import Miner
@@ -81,6 +87,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     fpir : float, default=0.05
         What `predict` promises with an `unknown_label`: the share of the items of no enrolled
         class that get a class, in (0, 1). See `threshold`.
+    index : str, class, Index or None, default=None
+        Searches for the classes that are compared with an item, for galleries of very many: see
+        `Gallery`. A store (`PgvectorIndex`, `QdrantIndex`) loses what it held under ids that are
+        enrolled; a model that is loaded looks into it after ``gallery_.use_index(index)``.
     max_epochs : int, default=30
         0 uses the backbone as it is; so does a line in which no weight is to be trained.
     learning_rate : float, default=3e-3
@@ -173,6 +183,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         enroll_training: bool = True,
         unknown_label: object = None,
         fpir: float = 0.05,
+        index: str | type[Index] | Index | None = None,
         max_epochs: int = 30,
         learning_rate: float = 3e-3,
         weight_decay: float = 1e-4,
@@ -211,6 +222,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             verbose=verbose,
         )
         self.aggregate = aggregate
+        self.index = index
         self.enroll_training = enroll_training
         self.unknown_label = unknown_label
         self.fpir = fpir
@@ -235,9 +247,12 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         return self.enroll_training
 
     def _keep(self, vectors: Tensor, labels: np.ndarray) -> None:
-        self._start_empty()
-        if not self.enroll_training:
-            return
+        self.gallery_ = self._new_gallery(self.aggregate)
+        if self.enroll_training:
+            self._enroll_training(vectors, labels)
+        self._use_index()
+
+    def _enroll_training(self, vectors: Tensor, labels: np.ndarray) -> None:
         large = self.gallery_.too_large(vectors)
         if large.any():
             # What was learned is not to be lost by them.
@@ -251,8 +266,23 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             vectors, labels = vectors[torch.from_numpy(~large).to(vectors.device)], labels[~large]
         self.gallery_.enroll(vectors, labels)
 
+    def _use_index(self) -> None:
+        """Let the gallery search by `index`, if there is one."""
+        given = self.index
+        # An instance is a description, as that of any part: two models do not share one.
+        own = type(given)(**given.get_params(deep=False)) if isinstance(given, Index) else given
+        try:
+            self.gallery_.use_index(own, replace=True)
+        except IndexUnavailableError as error:  # what was learned is not to be lost by it
+            warnings.warn(
+                f"The gallery compares with all classes, for its index cannot be used: {error}",
+                TrainingHealthWarning,
+                stacklevel=5,
+            )
+
     def _start_empty(self) -> None:
         self.gallery_ = self._new_gallery(self.aggregate)
+        self._use_index()
 
     def _new_gallery(self, aggregate: Aggregate) -> Gallery:
         gallery = Gallery(self.head_, aggregate)
@@ -301,6 +331,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
                 if "background" not in tensors:
                     raise SavedModelError("its background holds no embeddings")
                 self._keep_strangers(tensors["background"].to(self.device_), strangers)
+            # No file is to say where to connect to.
+            if not getattr(self.index, "is_elsewhere", False):
+                self._use_index()
         except SiamesekitError as error:
             raise SavedModelError(f"its gallery cannot be used: {error}") from error
 

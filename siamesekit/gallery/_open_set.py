@@ -1,7 +1,9 @@
 """Who is a stranger: what a gallery promises of people who are not enrolled."""
 
+import itertools
 import threading
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._types import Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
 from siamesekit.gallery._best import digest
+from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._prepared import Prepared
 from siamesekit.gallery._snapshot import Snapshot
 from siamesekit.gallery.grouping import MOST_REFUSED, Groups, Refused, Tree
@@ -86,6 +89,7 @@ class OpenSet:
     head: Head
     aggregate: Aggregate
     _strangers: Strangers
+    _candidates: Candidates | None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -110,6 +114,11 @@ class OpenSet:
         raise NotImplementedError
 
     def _prepared(self, now: Snapshot) -> Prepared:
+        raise NotImplementedError
+
+    def _compared(
+        self, now: Snapshot, ready: Prepared, queries: Tensor, least: int = 1
+    ) -> Iterator[Compared]:
         raise NotImplementedError
 
     def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
@@ -381,8 +390,16 @@ class OpenSet:
             now.digests_of,
         )
         with torch.autocast(queries.device.type, enabled=False):
-            for tile in ready.tiles(queries):
-                ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
+            if self._candidates is None:
+                for tile in ready.tiles(queries):
+                    ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
+                return ranking.result()
+            for some in self._compared(now, ready, queries, min(k, len(now.classes))):
+                ends = np.searchsorted(some.own, np.arange(some.rows.stop - some.rows.start + 1))
+                for place, (start, stop) in enumerate(itertools.pairwise(ends.tolist())):
+                    row = some.rows.start + place
+                    scores = some.scores[None, start:stop]
+                    ranking.add(slice(row, row + 1), some.codes[start:stop], scores)
         return ranking.result()
 
     # -- unknowns become people ---------------------------------------------------------------

@@ -17,7 +17,7 @@ from siamesekit.heads import Head
 from siamesekit.heads._best_pairs import best_of_all
 from siamesekit.heads.aggregate import class_scores, prepared, prototypes, support_scores
 
-__all__ = ["Found", "Prepared", "Tile", "prepare"]
+__all__ = ["Found", "Prepared", "Tile", "prepare", "stamp_of"]
 
 # Scores that are held at once: they stay in the cache of a processor.
 _SCORES = 2**21
@@ -127,7 +127,7 @@ class Prepared:
         known = head.for_best(supports) if storage.is_plain else None
         room, gone = _Room(supports, ends, codes, known), np.empty(0, dtype=np.int64)
         return Prepared(
-            head, aggregate, _stamp(head), supports, ends, codes, gone, known, room, storage
+            head, aggregate, stamp_of(head), supports, ends, codes, gone, known, room, storage
         )
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class Prepared:
 
     def serves(self, head: Head, aggregate: Aggregate) -> bool:
         """Return whether it was made for this head, as it is, and this aggregate."""
-        return self.head is head and self.aggregate == aggregate and self.stamp == _stamp(head)
+        return self.head is head and self.aggregate == aggregate and self.stamp == stamp_of(head)
 
     @property
     def is_single(self) -> bool:
@@ -395,7 +395,7 @@ def unpacked(head: Head, storage: Storage, supports: Tensor) -> Tensor:
     return supports if storage.is_plain else prepared(head, storage.unpack(supports))
 
 
-def _stamp(head: Head) -> tuple[object, ...]:
+def stamp_of(head: Head) -> tuple[object, ...]:
     """Return what changes when the weights of a head do."""
     weights = [*head.parameters(), *head.buffers()]
     return tuple((id(x), 0 if x.is_inference() else x._version) for x in weights)

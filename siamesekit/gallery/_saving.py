@@ -9,6 +9,7 @@ the folder against one another, so that nothing comes between the look and the w
 import json
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -33,10 +34,10 @@ from siamesekit.errors import (
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.gallery._storage import storage_named
 from siamesekit.gallery.compact import Projection, projection_of, projection_state
-from siamesekit.gallery.indexes import _container
+from siamesekit.gallery.indexes import Index, _container
 from siamesekit.heads import Head
 
-__all__ = ["Origin", "Saved", "head_of", "read", "write"]
+__all__ = ["Origin", "Saved", "head_of", "index_of", "read", "write"]
 
 _KIND, _WHAT = "gallery", "a gallery"
 # A head made by what a file says may take this much, or a few times what its weights take.
@@ -75,6 +76,9 @@ class Saved(NamedTuple):
         Embeddings and labels of people who are not enrolled.
     trained : ndarray, shape (c,)
         Classes that training saw.
+    index : object
+        As json has it; see `index_of`.
+    n_candidates : int
     """
 
     snapshot: Snapshot
@@ -85,6 +89,8 @@ class Saved(NamedTuple):
     model: str | None
     background: tuple[Tensor, np.ndarray] | None
     trained: np.ndarray
+    index: Any
+    n_candidates: int
 
 
 # -- writing ----------------------------------------------------------------------------------
@@ -101,6 +107,7 @@ def write(
     trained: np.ndarray,
     origin: Origin | None,
     overwrite: bool,
+    search: Mapping[str, Any],
 ) -> Origin:
     """Write a gallery; return where it stands now.
 
@@ -113,7 +120,7 @@ def write(
     ModelNotWrittenError
         If the disk is full, or the folder may not be written to.
     """
-    data = _packed(now, head, aggregate, projection, model, background, trained)
+    data = _packed(now, head, aggregate, projection, model, background, trained, search)
     try:
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -139,6 +146,7 @@ def _packed(
     model: str | None,
     background: tuple[Tensor, np.ndarray] | None,
     trained: np.ndarray,
+    search: Mapping[str, Any],
 ) -> bytes:
     facts, arrays = _head_state(head, now)
     kept = Growth(now).now  # without who was forgotten
@@ -148,6 +156,8 @@ def _packed(
         "next_id": kept.next_id,
         "model": model,
         "storage": kept.storage.name,
+        "index": _encoded(search["index"]),
+        "n_candidates": search["n_candidates"],
     }
     if projection is not None:
         own, more = projection_state(projection)
@@ -173,14 +183,19 @@ def _labels_state(name: str, names: np.ndarray, codes: IntArray) -> dict[str, np
 
 
 def _head_state(head: Head, now: Snapshot) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    try:
-        entry: Any = encode(head)
-    except CannotWriteError:
-        entry = {"$omitted": f"{type(head).__module__}.{type(head).__qualname__}"}
+    entry = _encoded(head)
     dim = getattr(head, "dim", None) or now.dim
     state = {name: value for name, value in head.state_dict().items() if isinstance(value, Tensor)}
     weights = {f"head.{name}": value.detach().cpu().numpy() for name, value in state.items()}
     return {"head": entry, "dim": int(dim)}, weights
+
+
+def _encoded(part: object) -> Any:
+    """Return a part as json has it, or that it is left out, having no name in the registry."""
+    try:
+        return encode(part)
+    except CannotWriteError:
+        return {"$omitted": f"{type(part).__module__}.{type(part).__qualname__}"}
 
 
 def _check_untouched(target: Path, path: Path, origin: Origin | None, overwrite: bool) -> None:
@@ -248,9 +263,13 @@ def _saved(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
         background = vectors, _labels("background.labels", arrays, len(vectors))
     trained = _labels("trained", arrays, len(arrays["trained.codes"]))
     head = {"entry": facts["head"], "dim": facts["dim"]}
+    index, n = facts.get("index"), facts.get("n_candidates", 1)
+    if type(n) is not int or n < 1:
+        raise SavedModelError("its n_candidates is none.")
     projection = projection_of(facts, arrays)
     snapshot = _snapshot(facts, arrays)
-    return Saved(snapshot, aggregate, head, weights, projection, model, background, trained)
+    people = background, trained
+    return Saved(snapshot, aggregate, head, weights, projection, model, *people, index, n)
 
 
 def _snapshot(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Snapshot:
@@ -313,3 +332,28 @@ def head_of(saved: Saved) -> Head:
     except Exception as error:  # what a file says of a part's sizes may lead to any
         raise SavedModelError(f"its head cannot be made again: {error}") from error
     return head.eval()
+
+
+def index_of(saved: Saved) -> Index | type[Index] | None:
+    """Return the index that a file names, empty.
+
+    Raises
+    ------
+    SavedModelError
+        If it has no name in the registry, or keeps its vectors in a store.
+    """
+    entry = saved.index
+    if isinstance(entry, dict) and "$omitted" in entry:
+        raise SavedModelError(
+            "its index has no name in the registry; pass it as load(path, index=...)."
+        )
+    index = decode(entry)
+    is_class = isinstance(index, type) and issubclass(index, Index)
+    if index is not None and not is_class and not isinstance(index, Index):
+        raise SavedModelError("its index is none.")
+    if isinstance(index, Index) and index.is_elsewhere:
+        raise SavedModelError(
+            f"its index was a {type(index).__name__}; pass it as load(path, index=...), for no "
+            "file is to say where to connect to, or index=None to compare with all classes."
+        )
+    return index  # type: ignore[no-any-return]

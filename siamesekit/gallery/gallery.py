@@ -17,6 +17,7 @@ from siamesekit import registry
 from siamesekit._checks import (
     check_choice,
     check_flag,
+    check_integer,
     check_number,
     check_path,
     near_matches,
@@ -26,15 +27,17 @@ from siamesekit._labels import as_classes, as_labels, check_same_kind
 from siamesekit._types import AGGREGATES, Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.gallery._best import Best, check_scores, digest
+from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._claims import claim_scores
 from siamesekit.gallery._embedding import Embedder, Embeds, as_vectors
 from siamesekit.gallery._ids import as_ids, check_distinct
 from siamesekit.gallery._open_set import Background, OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
-from siamesekit.gallery._saving import Origin, head_of, read, write
+from siamesekit.gallery._saving import Origin, head_of, index_of, read, write
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.gallery._storage import StorageName, storage_named
 from siamesekit.gallery.compact import Projection, as_projection, check_projectable
+from siamesekit.gallery.indexes import Index
 from siamesekit.heads import Head
 from siamesekit.heads._comparable import comparable
 from siamesekit.heads.aggregate import prepared
@@ -77,6 +80,13 @@ class Gallery(OpenSet):
         How numbers are kept, in memory and in the file: in four bytes each, two or one. What is
         shorter than float32 is an approximation: all scores are those of the embeddings as
         rounded, to 11 bits or to 255 steps. Nothing longer is kept to rank them again by.
+    index : Index, class or str, optional
+        Searches for the examples nearest to a query, whose classes alone are then compared by the
+        head: `identify` and `best_classes` take time for these, not for all. Given by name
+        (``"exact"``, ``"usearch"``, ``"faiss"``) or class, it searches by the head's own metric
+        (`Head.metric`). By default all classes are compared. See Notes.
+    n_candidates : int
+        Examples that the index is asked for, at least 1.
 
     Attributes
     ----------
@@ -102,6 +112,20 @@ class Gallery(OpenSet):
     same item always gets the same answer, whatever it is asked beside, and over many items no
     class is favoured. `worth` counts such an answer as one over the number tied.
 
+    With an index, scores and ties are those of the head still; what may be missed is a class none
+    of whose examples is among the candidates. Nothing is missed with index ``"exact"``, heads
+    ``"cosine"``, ``"euclidean"``, ``"sqeuclidean"`` (and ``"squared"`` where no weight is
+    positive), and one example a class or ``aggregate="max"``: but for ties of more than
+    `n_candidates`. With ``"prototype"`` or ``"mean"`` of several examples the best class may have
+    none that is near; learned heads order by more than a distance; the other indexes are
+    approximate in themselves. Probabilities are then shares among the candidates. `class_scores`,
+    `class_probabilities`, `verify` and `threshold` look at all that they say they do, as always.
+
+    A store that others share (``PgvectorIndex``, ``QdrantIndex``) may be ahead of this gallery or
+    behind it: who is answered is still of one moment of the gallery; examples of others are passed
+    over. Of a store that cannot be reached `enroll`, `forget` and searches say so, and the gallery
+    is as it was.
+
     A copy, or what was pickled, shares nothing with the original that either may change.
 
     Examples
@@ -126,6 +150,8 @@ class Gallery(OpenSet):
         estimator: Embeds | None = None,
         projection: Projection | int | None = None,
         storage: StorageName = "float32",
+        index: Index | type[Index] | str | None = None,
+        n_candidates: int = 100,
     ) -> None:
         check_choice("aggregate", aggregate, AGGREGATES)
         packed = storage_named(storage)
@@ -137,7 +163,10 @@ class Gallery(OpenSet):
         self._projection = copy.copy(as_projection(projection))
         if self._projection is not None:
             check_projectable(self.head, self._projection.size)
+        self.n_candidates = check_integer("n_candidates", n_candidates, low=1)
+        self._candidates: Candidates | None = None
         self._start(Snapshot.empty(packed))
+        self.use_index(index)
 
     def _start(self, snapshot: Snapshot) -> None:
         # Read by anyone at any time, replaced as a whole by one writer at a time.
@@ -163,6 +192,8 @@ class Gallery(OpenSet):
         own |= {"embedder": self._embedder, "origin": self._origin}
         own |= {"projection": self._projection, "storage": now.storage.name}
         examples = {"rows": now.rows.clone(), "labels": now.labels.copy()}
+        own |= {"n_candidates": self.n_candidates}
+        own |= {"index": None if self._candidates is None else self._candidates.fresh().saved}
         return own | examples | {"ids": now.ids.copy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -173,6 +204,8 @@ class Gallery(OpenSet):
         self._strangers = Strangers(*state["strangers"])
         self._embedder, self._origin = state["embedder"], state["origin"]
         self._projection = state["projection"]
+        self.n_candidates, index = state["n_candidates"], state["index"]
+        self._candidates = None if index is None else Candidates(index, self.n_candidates)
 
     def __len__(self) -> int:
         return len(self._snapshot)
@@ -216,6 +249,37 @@ class Gallery(OpenSet):
     def classes(self) -> np.ndarray:
         """Sorted classes that have at least one example, shape (k,)."""
         return self._snapshot.classes
+
+    @property
+    def index(self) -> Index | type[Index] | None:
+        """What searches for candidates; its class where nothing was enrolled yet."""
+        return None if self._candidates is None else self._candidates.saved
+
+    def use_index(self, index: Index | type[Index] | str | None, *, replace: bool = False) -> None:
+        """Search for candidates by another index from now on; it takes in all that is enrolled.
+
+        Parameters
+        ----------
+        index : Index, class, str or None
+            None compares with all classes. One that holds vectors of this gallery already, under
+            its ids, keeps them.
+        replace : bool
+            Write also what the index holds under ids of this gallery.
+
+        Raises
+        ------
+        InvalidParameterError
+            If it is no index, or none can search by the scores of this head.
+        IndexUnavailableError
+            If its store cannot be reached. The gallery searches as before.
+        """
+        if index is None:
+            self._candidates = None
+            return
+        candidates = Candidates(index, self.n_candidates)
+        with self._writing:
+            candidates.fill(self.head, self._snapshot, check_flag("replace", replace))
+            self._candidates = candidates
 
     # -- who is here --------------------------------------------------------------------------
 
@@ -300,8 +364,16 @@ class Gallery(OpenSet):
                 _check_dim(now, vectors)
                 check_same_kind(own, now.names)
             with self._growing() as growth:
-                self._snapshot = growth.enroll(rows, own, keys, next_id)
-            return self._snapshot.all_ids[len(self._snapshot.all_ids) - len(own) :].copy()
+                later = growth.enroll(rows, own, keys, next_id)
+            ids = later.all_ids[len(later.all_ids) - len(own) :].copy()
+            if self._candidates is not None and len(own):
+                try:
+                    self._candidates.add(self.head, vectors, ids)
+                except BaseException:
+                    self._growth = None  # it has grown into what is not to be
+                    raise
+            self._snapshot = later
+            return ids
 
     def forget(self, labels: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> None:
         """Remove all examples of some classes, or single examples by their ids.
@@ -329,6 +401,7 @@ class Gallery(OpenSet):
         with self._writing, self._growing() as growth:
             gone = _codes_of(growth.now, named)
             if len(gone):
+                self._drop(growth.now, np.isin(growth.now.codes, gone))
                 self._snapshot = growth.forget(gone)
                 self._strangers = self._strangers.without(named)
 
@@ -343,7 +416,14 @@ class Gallery(OpenSet):
                     f"{'is' if len(unknown) == 1 else 'are'} not."
                 )
             if len(keys):
+                if self._candidates is not None:
+                    self._candidates.remove(keys)
                 self._snapshot = growth.forget_rows(np.array(rows, dtype=np.int64))
+
+    def _drop(self, now: Snapshot, gone: np.ndarray) -> None:
+        """Take examples of a moment out of the index, before they are forgotten here."""
+        if self._candidates is not None:
+            self._candidates.remove(np.intersect1d(now.all_ids[gone], now.ids))
 
     def positions_of(self, classes: ArrayLike) -> IntArray:
         """Return where each of `classes` stands in `self.classes`.
@@ -577,6 +657,7 @@ class Gallery(OpenSet):
                 self._strangers.trained,
                 self._origin,
                 replaces,
+                {"index": self.index, "n_candidates": self.n_candidates},
             )
 
     @classmethod
@@ -586,6 +667,7 @@ class Gallery(OpenSet):
         *,
         head: Head | type[Head] | str | None = None,
         estimator: Embeds | None = None,
+        index: Index | type[Index] | str | None = "as saved",
     ) -> Self:
         """Return the gallery that `save` wrote.
 
@@ -596,12 +678,15 @@ class Gallery(OpenSet):
             In place of the one that was saved; needed where that has no name in the registry.
         estimator : fitted estimator, optional
             That embeds items from now on: the one that embedded those enrolled.
+        index : Index, class, str or None
+            In place of the one that was saved; needed where that kept its vectors in a store, for
+            no file is to say where to connect to. None compares with all classes.
 
         Raises
         ------
         SavedModelError
-            If the file is missing, damaged or no gallery, its head is not known here, or the
-            embeddings were made by another network than that of `estimator`.
+            If the file is missing, damaged or no gallery, its index is in a store, its head is not
+            known here, or the embeddings were made by another network than that of `estimator`.
         """
         source = check_path("path", path)
         saved, origin = read(source)
@@ -619,8 +704,11 @@ class Gallery(OpenSet):
             saved.aggregate,
             estimator=estimator,
             projection=saved.projection,
+            n_candidates=saved.n_candidates,
         )
         gallery._start(saved.snapshot)
+        as_saved = isinstance(index, str) and index == "as saved"
+        gallery.use_index(index_of(saved) if as_saved else index)
         gallery._origin = origin
         known = None if saved.background is None else Background(*saved.background)
         gallery._strangers = Strangers(known, saved.trained)
@@ -750,6 +838,7 @@ class Gallery(OpenSet):
         answers: IntArray | None = None,
     ) -> Best:
         ready = self._prepared(now)
+        by_index = self._candidates is not None and codes is None
         if codes is not None:
             ready = ready.of(ready.group_of[codes])
         own = queries if items is None else items
@@ -760,11 +849,24 @@ class Gallery(OpenSet):
             answers,
         )
         with torch.autocast(queries.device.type, enabled=False):
-            for found in ready.best(queries):
+            for some in self._compared(now, ready, queries) if by_index else ():
+                best.add(some.rows, some.own, some.codes, some.scores)
+            for found in ready.best(queries) if not by_index else ():
                 codes_found = ready.codes[found.groups]
                 best.add(found.rows, found.own, codes_found, found.scores, ready.is_single)
         best.check()
         return best
+
+    def _compared(
+        self, now: Snapshot, ready: Prepared, queries: Tensor, least: int = 1
+    ) -> Iterator[Compared]:
+        """Yield queries with the scores of their candidates, from an index that is filled."""
+        candidates = self._candidates
+        assert candidates is not None
+        if not candidates.serves(self.head):
+            with self._writing:
+                candidates.fill(self.head, self._snapshot)
+        yield from candidates.compared(self.head, ready, now, queries, least)
 
     @torch.inference_mode()
     def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:

@@ -5,6 +5,7 @@ head does it.
 """
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -43,6 +44,17 @@ class SumsDifferences(CheckedHead):
     def size(self, z: Tensor, weight: Tensor) -> Tensor:
         """Return the size of what an embedding adds to a sum before it cancels, (n,)."""
 
+    def metric(self, z: Tensor) -> tuple[Literal["euclidean"], Tensor]:
+        """Return the Euclidean distance of embeddings, each number as far as it tells apart."""
+        weight = self.weights(z)[0]
+        # A number whose differences count for likeness cannot take part in a distance.
+        apart = (-weight).clamp(min=0)
+        return "euclidean", z * self.stretch(apart if bool(apart.any()) else weight.abs())
+
+    @abstractmethod
+    def stretch(self, weight: Tensor) -> Tensor:
+        """Return by what each number is multiplied to weigh so much in a Euclidean distance."""
+
     def slack(self, z: Tensor, weight: Tensor, bias: float = 0.0) -> Tensor:
         """Return how far an embedding lets a sum be wrong, (n,)."""
         # A large bias swallows digits; numbers near 0 have fewer of them.
@@ -74,6 +86,10 @@ class SumsDifferences(CheckedHead):
 class SumsSquares(SumsDifferences):
     """In the order of ``sum_k weight_k (a_k - b_k)²``: one product, and squared lengths."""
 
+    def stretch(self, weight: Tensor) -> Tensor:
+        """Return the roots: the order by distance is that of the scores."""
+        return weight.sqrt()
+
     def size(self, z: Tensor, weight: Tensor) -> Tensor:
         """Return twice ``sum_k |weight_k| z_jk²``: no product is larger than half of both."""
         return 2 * (z.square() @ weight.abs())
@@ -88,6 +104,10 @@ class SumsSquares(SumsDifferences):
 
 class SumsAbsolutes(SumsDifferences):
     """In the order of ``sum_k weight_k |a_k - b_k|``: row by row, in the cache."""
+
+    def stretch(self, weight: Tensor) -> Tensor:
+        """Return the weights: of one number alone the distance is then what it adds to the sum."""
+        return weight
 
     def size(self, z: Tensor, weight: Tensor) -> Tensor:
         """Return ``sum_k |weight_k z_jk|``."""

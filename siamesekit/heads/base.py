@@ -111,6 +111,24 @@ class Head(Part, nn.Module, ABC):
         scores: Tensor = self(a, b)
         return scores
 
+    def metric(self, z: Tensor) -> tuple[Literal["cosine", "euclidean", "dot"], Tensor] | None:
+        """Return by which metric an index finds what scores high, and what it is to hold.
+
+        What scores highest need not be nearest by it; a gallery compares what is near by the head.
+
+        Parameters
+        ----------
+        z : Tensor of float, shape (n, d)
+
+        Returns
+        -------
+        metric : {"cosine", "euclidean", "dot"}
+        vectors : Tensor of float, shape (n, e)
+            Or None in place of both, where no index can help. Here the Euclidean distance of what
+            `prepare` returns.
+        """
+        return "euclidean", self.prepare(z)
+
     def for_best(self, b: Tensor) -> Tensor | None:
         """Return what `best_pairs` needs to know of `b`: worked out once for what is asked often.
 

@@ -1,6 +1,6 @@
 """The cosine distance."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -39,6 +39,10 @@ class CosineHead(CheckedHead):
             return _plain(a, b)
         scores: Tensor = _Compared.apply(a, b)  # type: ignore[no-untyped-call]
         return scores
+
+    def metric(self, z: Tensor) -> tuple[Literal["cosine"], Tensor]:
+        """Return the cosine of the embeddings: what is nearest by it scores highest."""
+        return "cosine", z
 
     def for_best(self, b: Tensor) -> Tensor | None:
         """Return that all is known of directions, (n, 0); None where there is no wider type."""

@@ -1,6 +1,7 @@
 """The learned head over squared differences, differences of squares and the cosine."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +71,10 @@ class CosineConcatHead(LearnedHead):
     def make(self, dim: int) -> None:  # noqa: D102
         self.dense = nn.Linear(2 * dim + 1, self.hidden)
         self.logit = nn.Linear(self.hidden, 1)
+
+    def metric(self, z: Tensor) -> tuple[Literal["cosine"], Tensor]:
+        """Return the cosine of the embeddings, which is one of the features."""
+        return "cosine", z
 
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return self._in_wide(self._cross, a, b)

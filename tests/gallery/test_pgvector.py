@@ -20,6 +20,7 @@ psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("pgvector")
 
 from siamesekit.gallery import PgvectorIndex  # noqa: E402
+from siamesekit.testing import check_plugin  # noqa: E402
 
 
 def vectors(n: int, dim: int = 8, seed: int = 0) -> np.ndarray:
@@ -34,6 +35,19 @@ def new(new_index):
 def another(index: PgvectorIndex, **params: object) -> PgvectorIndex:
     """The same table from another machine."""
     return PgvectorIndex(**index.get_params() | params)
+
+
+def test_it_keeps_the_contract_of_its_kind(new) -> None:
+    check_plugin("indexes", new())
+
+
+def test_without_a_url_libpq_says_where(new, postgres: str, monkeypatch) -> None:
+    index = new()
+    index.add(vectors(2), [0, 1])
+    host = psycopg.conninfo.conninfo_to_dict(postgres)["host"]
+    for name, value in (("PGHOST", host), ("PGUSER", "postgres"), ("PGDATABASE", "postgres")):
+        monkeypatch.setenv(name, value)
+    assert len(PgvectorIndex(table=index.table)) == 2
 
 
 def test_machines_share_a_table(new) -> None:

@@ -77,6 +77,20 @@ def test_saving_leaves_no_trace_of_what_was_removed(folder: Path, tmp_path: Path
     assert X[8].tobytes() in held
 
 
+def test_without_a_folder_its_files_hold_the_vectors(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    index, X = QdrantIndex(metric="euclidean"), vectors(30)
+    index.save(tmp_path / "empty")
+    assert len(QdrantIndex.load(tmp_path / "empty")) == 0
+    index.add(X, np.arange(30))
+    index.remove([3])
+    index.save(tmp_path / "index")
+    again = QdrantIndex.load(tmp_path / "index")
+    del index
+    gc.collect()
+    np.testing.assert_array_equal(again.search(X[4:], 1).ids[:, 0], np.arange(4, 30))
+
+
 def test_a_graph_finds_what_is_near(folder: Path) -> None:
     index, X = QdrantIndex(folder, approximate=True), vectors(400)
     index.add(X, np.arange(400))
@@ -150,8 +164,7 @@ def test_a_server_out_of_reach_is_named() -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({}, "path or url must be given"),
-        ({"path": "a", "url": "http://b"}, "only one of them"),
+        ({"path": "a", "url": "http://b"}, "must not both be given"),
         ({"path": ":memory:"}, "local mode"),
         ({"url": ":memory:"}, "local mode"),
         ({"url": "gate:6333"}, "url must be as"),

@@ -7,6 +7,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from siamesekit._files import write_whole
 from siamesekit._types import FloatArray, IntArray
 from siamesekit.errors import IndexUnavailableError, InvalidParameterError, SavedModelError
@@ -15,6 +17,8 @@ __all__ = ["Folder"]
 
 _ABOUT, _LOCK, _POINTS = "siamesekit.json", "siamesekit.lock", "points"
 _FORMAT = 1
+# Points that are read at once.
+_PAGE = 10_000
 _NAMES = {"cosine": "Cosine", "euclidean": "Euclid", "dot": "Dot"}
 # Of this process; each is closed when nobody holds it any more.
 _open: "weakref.WeakValueDictionary[Path, Folder]" = weakref.WeakValueDictionary()
@@ -71,6 +75,22 @@ class Folder:
             return []
         found = self._try(lambda: self._shard.retrieve(ids.tolist(), False, False))
         return [point.id for point in found]
+
+    def all(self) -> tuple[IntArray, FloatArray]:
+        """Return ids and vectors of all points."""
+        ids: list[int] = []
+        vectors: list[list[float]] = []
+        start = None
+        while self._shard is not None:
+            request = _edge().ScrollRequest(
+                offset=start, limit=_PAGE, with_payload=False, with_vector=True
+            )
+            points, start = self._try(lambda request=request: self._shard.scroll(request))
+            ids += [point.id for point in points]
+            vectors += [point.vector for point in points]
+            if start is None:
+                break
+        return np.array(ids, np.int64), np.array(vectors, np.float32)
 
     def add(self, vectors: FloatArray, ids: IntArray) -> None:
         """Write points; the folder is made if it is not there."""

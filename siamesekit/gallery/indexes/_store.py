@@ -17,6 +17,8 @@ class StoreIndex(Index):
     by a way of its own.
     """
 
+    is_elsewhere = True
+
     def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {}
 
@@ -30,7 +32,7 @@ class StoreIndex(Index):
         return self.__copy__()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self._saved_params()
+        return self.saved_params()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]

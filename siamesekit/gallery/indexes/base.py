@@ -38,6 +38,9 @@ class Index(Part, ABC):
     kind: ClassVar[str]
     """Name in the registry."""
 
+    is_elsewhere: bool = False
+    """Whether its vectors lie in a store that its files only say the place of."""
+
     def __init__(self, metric: Metric = "cosine") -> None:
         check_choice("metric", metric, METRICS)
         self.metric = metric
@@ -94,6 +97,15 @@ class Index(Part, ABC):
         if len(keys):
             self._remove(keys)
 
+    def holds(self, ids: ArrayLike) -> np.ndarray:
+        """Return which ids are here, shape (n,) of bool.
+
+        Parameters
+        ----------
+        ids : array-like of int, shape (n,)
+        """
+        return self._holds(as_ids(ids))
+
     def search(self, vectors: ArrayLike, k: int) -> Neighbours:
         """Return the nearest vectors of each query.
 
@@ -134,7 +146,7 @@ class Index(Part, ABC):
         target = check_path("path", path)
         target.parent.mkdir(parents=True, exist_ok=True)
         facts, arrays = self._state()
-        write_whole(target, _container.pack(self.kind, self._saved_params() | facts, arrays))
+        write_whole(target, _container.pack(self.kind, self.saved_params() | facts, arrays))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -160,10 +172,6 @@ class Index(Part, ABC):
         return facts, arrays
 
     # -- below it -----------------------------------------------------------------------------
-
-    def _saved_params(self) -> dict[str, Any]:
-        """Return the constructor's arguments as they stand in a file."""
-        return self.get_params()
 
     @abstractmethod
     def _holds(self, ids: IntArray) -> np.ndarray:

@@ -90,10 +90,10 @@ class PgvectorIndex(StoreIndex):
 
     Parameters
     ----------
-    url : str
+    url : str, optional
         ``"postgresql://user@host:5432/database"``, or another form that libpq reads. A password
         had better come from ``PGPASSWORD`` or ``~/.pgpass``; where it stands in the URL it is
-        written to no file.
+        written to no file. By default the server that ``PGHOST`` and its like name.
     table : str
         Its name, or ``"schema.name"``. It is made, as is the extension ``vector``, when the first
         vectors are added. Any characters will do; up to 63 bytes.
@@ -135,7 +135,7 @@ class PgvectorIndex(StoreIndex):
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         table: str = "siamesekit",
         metric: Metric = "cosine",
         approximate: bool = False,
@@ -144,7 +144,7 @@ class PgvectorIndex(StoreIndex):
         ef_search: int = 64,
     ) -> None:
         super().__init__(metric)
-        self.url = _check_url(url)
+        self.url = None if url is None else _check_url(url)
         self.table = _check_table(table)
         self.approximate = check_flag("approximate", approximate)
         self.connectivity = check_integer("connectivity", connectivity, low=2, high=100)
@@ -356,9 +356,10 @@ class PgvectorIndex(StoreIndex):
             },
         )
 
-    def _saved_params(self) -> dict[str, Any]:
+    def saved_params(self) -> dict[str, Any]:
+        """Return the arguments, of the URL what says where the table is."""
         conninfo = _psycopg().conninfo
-        given = conninfo.conninfo_to_dict(self.url)
+        given = conninfo.conninfo_to_dict(self.url or "")
         place = {name: value for name, value in given.items() if name in _PLACE}
         url = self.url if place == given else conninfo.make_conninfo("", **place)
         return self.get_params() | {"url": url}
@@ -399,7 +400,7 @@ class PgvectorIndex(StoreIndex):
 
     def _connect(self) -> Any:
         psycopg = _psycopg()
-        given = psycopg.conninfo.conninfo_to_dict(self.url)
+        given = psycopg.conninfo.conninfo_to_dict(self.url or "")
         connection = psycopg.connect(
             **{"connect_timeout": "10", "application_name": "siamesekit"} | given, autocommit=True
         )

@@ -1,8 +1,10 @@
 """Vectors in Qdrant: in a folder within this process, or on a server."""
 
 import os
+import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -25,8 +27,9 @@ __all__ = ["QdrantIndex"]
 class QdrantIndex(StoreIndex):
     """Vectors in Qdrant (extra ``qdrant``): embedded in a folder, or on a server.
 
-    Exactly one of `path` and `url` is given. The local mode of qdrant-client is never used: it is
-    a hundred times slower than a plain comparison.
+    `path` or `url` is given, or neither: then the folder is a temporary one, which goes with the
+    index, and files hold the vectors, as those of an index in memory do. The local mode of
+    qdrant-client is never used: it is a hundred times slower than a plain comparison.
 
     Parameters
     ----------
@@ -79,10 +82,10 @@ class QdrantIndex(StoreIndex):
         ef_search: int = 64,
     ) -> None:
         super().__init__(metric)
-        if (path is None) == (url is None):
+        if path is not None and url is not None:
             raise InvalidParameterError(
-                "path or url must be given, and only one of them: a folder for an index within "
-                "this process, or the url of a server."
+                "path and url must not both be given: a folder is for an index within this "
+                "process, the url for that of a server."
             )
         if path is not None and _is_local_mode(path):
             raise _no_local_mode("path", path)
@@ -92,6 +95,9 @@ class QdrantIndex(StoreIndex):
         self.api_key = None if api_key is None else _check_key(api_key)
         self.approximate = check_flag("approximate", approximate)
         self.ef_search = check_integer("ef_search", ef_search, low=1)
+        # Nothing that lies elsewhere: in a folder that nobody else knows.
+        self.is_elsewhere = path is not None or url is not None
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._opened: Folder | Collection | None = None
         self._opening = threading.Lock()
         self._is_settled = False
@@ -130,9 +136,12 @@ class QdrantIndex(StoreIndex):
         SavedModelError
             If the file is missing, damaged, or of another kind of index.
         """
-        facts, _ = cls._read(path)
+        facts, arrays = cls._read(path)
         params = {name: facts[name] for name in cls.parameter_names() if name in facts}
-        return cls(**params, api_key=api_key)
+        index = cls(**params, api_key=api_key)
+        if not index.is_elsewhere and len(arrays["ids"]):
+            index.add(arrays["vectors"], arrays["ids"])
+        return index
 
     @property
     def _points(self) -> Folder | Collection:
@@ -142,8 +151,17 @@ class QdrantIndex(StoreIndex):
                 self._opened = Folder.at(self.path, self.metric)
             elif self._opened is None and self.url is not None:
                 self._opened = Collection(self.url, self.api_key, self.collection, self.metric)
-            assert self._opened is not None
+            elif self._opened is None:
+                self._temporary = tempfile.TemporaryDirectory(prefix="siamesekit-")
+                self._opened = Folder.at(Path(self._temporary.name), self.metric)
             return self._opened
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        points = self._points
+        if self.is_elsewhere or not isinstance(points, Folder):
+            return {}, {}
+        ids, vectors = points.all()
+        return {}, {"ids": ids, "vectors": vectors}
 
     def _holds(self, ids: IntArray) -> np.ndarray:
         return np.isin(ids, np.array(self._points.known(ids), np.int64))
@@ -172,7 +190,8 @@ class QdrantIndex(StoreIndex):
     def _stored(self, vectors: FloatArray) -> FloatArray:
         return unit(vectors) if self.metric == "cosine" else vectors
 
-    def _saved_params(self) -> dict[str, Any]:
+    def saved_params(self) -> dict[str, Any]:
+        """Return the arguments, without key and password."""
         params = self.get_params() | {
             "path": None if self.path is None else str(self.path.resolve())
         }
