@@ -15,7 +15,7 @@ METRICS = ("cosine", "euclidean", "dot")
 WITH_VECTORS = ("exact", "usearch", "faiss")
 
 
-@pytest.fixture(params=registry.names("indexes"))
+@pytest.fixture(params=registry.names("indexes", plugins=False))
 def make(request, new_index):
     return lambda metric="cosine": new_index(request.param, metric=metric)
 
