@@ -9,6 +9,7 @@ from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.mnist_mlp import MnistMLP
 from siamesekit.backbones.photo_views import PhotoViews
 from siamesekit.backbones.residual import ResidualNet
+from siamesekit.backbones.residual_mlp import ResidualMLP
 from siamesekit.backbones.timm import TimmNet
 from siamesekit.backbones.turned import TurnedNet
 from siamesekit.backbones.whitened import WhitenedNet
@@ -20,6 +21,7 @@ __all__ = [
     "KochNet",
     "MnistMLP",
     "PhotoViews",
+    "ResidualMLP",
     "ResidualNet",
     "TimmNet",
     "TurnedNet",

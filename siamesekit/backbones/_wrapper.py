@@ -62,6 +62,17 @@ class Wrapper(Backbone):
         self.channels_last = getattr(inner, "channels_last", False) is True
         return inner.build(input_shape) if isinstance(inner, Backbone) else inner
 
+    def start(
+        self,
+        embed: Callable[[nn.Module], Tensor],
+        labels: Tensor,
+        scale: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> None:
+        """Start the wrapped network; see `Backbone.start`."""
+        if isinstance(self.inner, Backbone):
+            self.inner.start(embed, labels, scale, offset)
+
     def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
         """Finish the wrapped network; see `Backbone.finish`."""
         inner = self.inner

@@ -3,8 +3,8 @@
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_shape
 from siamesekit.backbones.base import Backbone
-from siamesekit.backbones.mlp import MLP
 from siamesekit.backbones.residual import ResidualNet
+from siamesekit.backbones.residual_mlp import ResidualMLP
 
 __all__ = ["choose_backbone"]
 
@@ -22,7 +22,7 @@ def choose_backbone(input_shape: Shape) -> Backbone:
     Returns
     -------
     Backbone
-        `ResidualNet` for images of 8×8 pixels or more, else `MLP`.
+        `ResidualNet` for images of 8×8 pixels or more, else `ResidualMLP`.
 
     Raises
     ------
@@ -31,4 +31,4 @@ def choose_backbone(input_shape: Shape) -> Backbone:
     """
     shape = check_shape(input_shape)
     is_image = len(shape) == 3 and min(shape[1:]) >= _SMALLEST_IMAGE
-    return ResidualNet() if is_image else MLP()
+    return ResidualNet() if is_image else ResidualMLP()

@@ -86,6 +86,28 @@ class Backbone(Part, nn.Module, ABC):
             )
         return self
 
+    def start(
+        self,
+        embed: Callable[[nn.Module], Tensor],
+        labels: Tensor,
+        scale: Tensor | None = None,
+        offset: Tensor | None = None,
+    ) -> None:
+        """Fit to the training set what is fitted before training; most have nothing of the kind.
+
+        An estimator calls it when `fit` begins.
+
+        Parameters
+        ----------
+        embed : callable
+            From a network to its embeddings of training items, shape (n, d).
+            ``embed(nn.Flatten())`` are the items themselves, as the network gets them.
+        labels : Tensor of int64, shape (n,)
+            Class of each item.
+        scale, offset : Tensor of float64, shape (f,), optional
+            Where items were standardised: times `scale` plus `offset` they are what was given.
+        """
+
     def finish(self, embed: Callable[[nn.Module], Tensor], labels: Tensor) -> nn.Module:
         """Return the network as it is used once training is over; most return themselves.
 

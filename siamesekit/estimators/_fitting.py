@@ -1,6 +1,7 @@
 """From the arguments of an estimator to a trained line."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from siamesekit._checks import check_number
 from siamesekit._random import drawing_from
 from siamesekit._types import IntArray, Shape
 from siamesekit.backbones import Backbone
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, SiamesekitError
 from siamesekit.estimators._calibration import few_classes
 from siamesekit.estimators._parts import (
     make_augment,
@@ -21,6 +22,7 @@ from siamesekit.estimators._parts import (
     make_miner,
     make_sampler,
 )
+from siamesekit.estimators._pilot import Shared, best_share, classes_for_a_pilot
 from siamesekit.evaluation import one_shot_validation
 from siamesekit.heads._comparable import comparable
 from siamesekit.samplers import BalancedSampler, EpisodeSampler, Sampler
@@ -48,6 +50,8 @@ _VALIDATION_EPISODES = 200
 _FINISHING = 40_000
 # Items, at most, whose embeddings are looked at once training is over.
 _LOOKED_AT = 1024
+# Of what is learned from so few classes that none can be held out.
+_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -169,6 +173,9 @@ class Fitting:
         """Train the line; return what happened."""
         if isinstance(self.line.backbone, Backbone):
             self.line.backbone.unfinish()
+            self._start(self.line.backbone)
+            if isinstance(self.line.backbone, Shared) and self.plan.max_epochs:
+                self.line.backbone.share = self._share_that_helps()
         checkpoint = self.estimator.checkpoint
         if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
             checkpoint = Checkpoint(checkpoint)
@@ -218,6 +225,11 @@ class Fitting:
         """Let the backbone fit to the trained classes what is not trained."""
         if not isinstance(self.line.backbone, Backbone):
             return
+        embed, labels = self._whole_classes()
+        self.line.backbone = self.line.backbone.finish(embed, labels)
+
+    def _whole_classes(self) -> tuple[Callable[[torch.nn.Module], Tensor], Tensor]:
+        """Return from a network to its embeddings of training items, and the classes of these."""
         own = self.material
         labels = own.labels if own.people is None else own.people
         some = _items_to_finish_on(labels.numpy(), self.seed)
@@ -226,7 +238,51 @@ class Fitting:
             items = own.items[some.to(own.items.device)]
             return embed_items(network, items, self.device, self.line.precision)
 
-        self.line.backbone = self.line.backbone.finish(embed, labels[some])
+        return embed, labels[some]
+
+    def _start(self, backbone: Backbone) -> None:
+        """Let the backbone fit what is fitted before training."""
+        embed, labels = self._whole_classes()
+        known = getattr(self.estimator, "standardizer_", None)
+        scale, offset = (None, None) if known is None else (known.scale, known.offset)
+        if len(labels):
+            backbone.start(embed, labels, scale, offset)
+
+    def _share_that_helps(self) -> float:
+        """Return the share that was best on a third of the classes when the others were trained."""
+        own = self.material
+        held = None if own.people is not None else classes_for_a_pilot(own.labels, self.seed)
+        if held is None:
+            return _SHARE
+        kept = own.items[(~held).to(own.items.device)]
+        labels = torch.unique(own.labels[~held], return_inverse=True)[1]
+        try:
+            sampler = make_sampler(self.estimator.sampler, lambda: _choose_sampler(labels, None))
+            material = Material(
+                kept, labels, sampler.bind(labels, None, seed=self.seed), None, own.n_classes, {}
+            )
+            pilot = Fitting(self.estimator, material, self.seed)
+            pilot.plan = replace(self.plan, patience=None, verbose=False)
+            return pilot.try_shares(own.items[held.to(own.items.device)], own.labels[held])
+        except SiamesekitError:
+            # Too few classes for the sampler, or what the training proper will say itself.
+            return _SHARE
+
+    def try_shares(self, items: Tensor, labels: Tensor) -> float:
+        """Train on what there is, and return which share is best on items of other classes."""
+        backbone = self.line.backbone
+        assert isinstance(backbone, Backbone)
+        self._start(backbone)
+        train(
+            self.line,
+            self.material.items.to(self.device),
+            self.material.labels,
+            self.material.sampler,
+            self.plan,
+            augment=self.augment,
+            seed=self.seed,
+        )
+        return best_share(self.line, items, labels, self.seed)
 
 
 def make_line(

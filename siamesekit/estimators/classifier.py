@@ -57,8 +57,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     Parameters
     ----------
     backbone : str, class or nn.Module, default="auto"
-        Maps items to embeddings. ``"auto"`` takes ``"residual"`` for images and ``"mlp"`` for
-        vectors. Any ``nn.Module`` from ``(b, c, h, w)`` or ``(b, f)`` to ``(b, d)`` will do; one
+        Maps items to embeddings. ``"auto"`` takes ``"residual"`` for images and
+        ``"residual-mlp"`` for vectors. Any ``nn.Module`` from ``(b, c, h, w)`` or ``(b, f)`` to
+        ``(b, d)`` will do; one
         that comes with weights starts from them, and what is frozen in it stays so. Where it
         returns no tensor, its ``pooler_output`` is taken, or the first tensor in what it returns.
     head : str, class or Head, default="cosine"

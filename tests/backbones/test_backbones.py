@@ -102,7 +102,7 @@ def test_bad_parameters_are_named(make: object, argument: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind"), [((5,), MLP), ((1, 28, 28), ResidualNet), ((1, 4, 4), MLP)]
+    ("shape", "kind"), [((5,), ResidualMLP), ((1, 28, 28), ResidualNet), ((1, 4, 4), ResidualMLP)]
 )
 def test_auto_chooses_by_shape(shape: tuple[int, ...], kind: type) -> None:
     assert isinstance(choose_backbone(shape), kind)

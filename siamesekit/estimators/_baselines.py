@@ -1,0 +1,71 @@
+"""What was learned beside no learning, on the classes that chose among epochs."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamesekit._types import IntArray
+from siamesekit.evaluation import OneShotValidation, fit_baselines
+from siamesekit.evaluation.baselines.table import score_baselines_on_episodes
+from siamesekit.training import TrainingHealthWarning
+
+__all__ = ["compare_with_baselines"]
+
+_WIDE_ENOUGH = 1.645
+"""Standard errors of the difference from which on a lead is no chance (one-sided 95 %)."""
+
+
+def compare_with_baselines(
+    own: np.ndarray,
+    validation: OneShotValidation,
+    background: Tensor,
+    codes: IntArray,
+    held_out: Tensor,
+    *,
+    verbose: bool,
+) -> dict[str, float]:
+    """Return the accuracy of each baseline on the episodes of a validation, by name.
+
+    Parameters
+    ----------
+    own : ndarray of float64, shape (episodes,)
+        Accuracy of what was trained on each episode.
+    validation : OneShotValidation
+    background, held_out : Tensor, shape (n, …) and (m, …)
+        Items as they were given, of the classes trained on and of the validation's.
+    codes : ndarray of int64, shape (n,)
+        Class of each item of the background.
+    verbose : bool
+        Print one line.
+
+    Warns
+    -----
+    TrainingHealthWarning
+        If a baseline is better by more than chance between episodes.
+    """
+    table = score_baselines_on_episodes(
+        fit_baselines(_numbers(background), codes), _numbers(held_out), validation.episodes
+    )
+    means = {name: float(scores.mean()) for name, scores in table.items()}
+    best = max(means, key=lambda name: means[name])
+    if verbose:
+        others = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
+        print(f"one-shot accuracy on held-out classes: {own.mean():.3f}; baselines: {others}")
+    lead = table[best] - own
+    error = float(lead.std(ddof=1)) / len(lead) ** 0.5 if len(lead) > 1 else np.inf
+    if float(lead.mean()) > _WIDE_ENOUGH * error:
+        warnings.warn(
+            f"Learning loses to no learning: on {len(own)} one-shot episodes of the held-out "
+            f"classes the baseline {best!r} gets {means[best]:.1%}, what was trained "
+            f"{own.mean():.1%}. See baselines_, and siamesekit.evaluation.baselines.",
+            TrainingHealthWarning,
+            stacklevel=5,
+        )
+    return means
+
+
+def _numbers(items: Tensor) -> Any:
+    return items.float() if items.dtype == torch.bool else items
