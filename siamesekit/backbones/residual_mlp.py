@@ -10,7 +10,7 @@ from torch.nn import functional
 from siamesekit._checks import check_integer, check_number
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import flat_size
-from siamesekit.backbones._start import choose_start
+from siamesekit.backbones._start import Choice, choose_start
 from siamesekit.backbones.base import Backbone
 from siamesekit.registry import register
 
@@ -24,8 +24,8 @@ class ResidualMLP(Backbone):
     The map is fitted before training (`start`): features as given, centred or standardised, then
     whitened within classes as strongly as helps on classes it was not fitted to. The network's
     last layer starts at zero. In use a `share` of what it learned is added: an estimator tries on
-    held-out training classes how much helps to tell classes apart that were not trained on, and
-    that may be nothing. So learning does not lose to no learning, but by chance.
+    held-out training classes how much helps to tell classes apart that were not trained on. So
+    learning does not lose to no learning, but by chance.
 
     Parameters
     ----------
@@ -58,9 +58,14 @@ class ResidualMLP(Backbone):
         super().__init__()
         self.hidden = check_integer("hidden", hidden, low=1)
         self.dropout = check_number("dropout", dropout, low=0.0, high=1.0, open_high=True)
+        self.choice: Choice | None = None
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         return _Residual(flat_size(input_shape), self.hidden, self.dropout)
+
+    def try_like(self, other: "ResidualMLP") -> None:
+        """Start as another was found to start best: with its candidate, fitted anew."""
+        self.choice = other.choice
 
     @property
     def share(self) -> float:
@@ -86,7 +91,8 @@ class ResidualMLP(Backbone):
             return  # one that comes with weights keeps them, and what they were trained on
         with torch.inference_mode(False), torch.no_grad():
             items = embed(nn.Flatten())
-            chosen = choose_start(items.cpu(), labels.cpu(), scale, offset)
+            chosen = choose_start(items.cpu(), labels.cpu(), scale, offset, self.choice)
+            self.choice = chosen.choice
             device = network.scale.device
             network.scale, network.offset = chosen.scale.to(device), chosen.offset.to(device)
             network.directions = chosen.directions.to(device).contiguous()

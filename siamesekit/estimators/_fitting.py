@@ -262,7 +262,10 @@ class Fitting:
                 kept, labels, sampler.bind(labels, None, seed=self.seed), None, own.n_classes, {}
             )
             pilot = Fitting(self.estimator, material, self.seed)
-            pilot.plan = replace(self.plan, patience=None, verbose=False)
+            # As many steps as training proper, however many items an epoch has.
+            epochs = max(1, round(self.plan.max_epochs * len(own.sampler) / len(sampler)))
+            pilot.plan = replace(self.plan, max_epochs=epochs, patience=None, verbose=False)
+            pilot.line.backbone.try_like(self.line.backbone)  # type: ignore[operator]
             return pilot.try_shares(own.items[held.to(own.items.device)], own.labels[held])
         except SiamesekitError:
             # Too few classes for the sampler, or what the training proper will say itself.

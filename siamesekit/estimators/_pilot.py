@@ -16,6 +16,8 @@ _HELD_OUT = 1 / 3
 _LEAST = 2
 _WAY = 20
 _EPISODES = 400
+_FEW = 5
+_CAUTIOUS = 0.25
 
 
 @runtime_checkable
@@ -24,6 +26,9 @@ class Shared(Protocol):
 
     shares: Sequence[float]
     share: float
+
+    def try_like(self, other: Any) -> None:
+        """Start as `other` does, fitted anew."""
 
 
 def classes_for_a_pilot(labels: Tensor, seed: int) -> Tensor | None:
@@ -43,8 +48,9 @@ def classes_for_a_pilot(labels: Tensor, seed: int) -> Tensor | None:
 def best_share(line: TrainingLine, items: Tensor, labels: Tensor, seed: int) -> float:
     """Return the share with which a line tells held-out classes apart best.
 
-    Of those within a standard error of the best it is the largest (Breiman's rule, turned to the
-    side of learning, from which the classes trained on have more).
+    Of those within a standard error of the best it is the least (Breiman's rule) above 0, since
+    the classes trained on gain by little already. Of few held-out classes a quarter at most: what
+    helps to tell those few apart says little of others.
 
     Parameters
     ----------
@@ -62,18 +68,20 @@ def best_share(line: TrainingLine, items: Tensor, labels: Tensor, seed: int) -> 
     device = next(line.parameters()).device
     scores = {}
     for share in backbone.shares:
+        if way < _FEW and share > _CAUTIOUS:
+            continue
         backbone.share = share
         vectors = embed_items(line.backbone, items, device, line.precision)
         scores[share] = score_episodes(vectors, episodes, line.head)
-    backbone.share = chosen = _largest_as_good_as_the_best(scores)
+    backbone.share = chosen = _least_as_good_as_the_best(scores)
     return chosen
 
 
-def _largest_as_good_as_the_best(scores: Mapping[float, np.ndarray]) -> float:
+def _least_as_good_as_the_best(scores: Mapping[float, np.ndarray]) -> float:
     best = max(scores, key=lambda share: float(scores[share].mean()))
     as_good = []
     for share, own in scores.items():
         loss = scores[best] - own
         if float(loss.mean()) <= float(loss.std(ddof=1)) / len(loss) ** 0.5:
             as_good.append(share)
-    return max(as_good)
+    return min([share for share in as_good if share > 0] or as_good)

@@ -1,7 +1,10 @@
 """Linear discriminant analysis with shrinkage."""
 
+from typing import Any
+
 import numpy as np
 import torch
+from sklearn.covariance import LedoitWolf
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from torch import Tensor
@@ -25,7 +28,7 @@ class LDA(Baseline):
     """Minus the distance in the space of linear discriminants of the background's classes.
 
     By scikit-learn, with the covariance within classes shrunk by Ledoit and Wolf's formula
-    (``shrinkage="auto"``); of many features the 512 principal components.
+    (``shrinkage="auto"``); of more than 512 features so many principal components at most.
     """
 
     name = "lda"
@@ -38,7 +41,11 @@ class LDA(Baseline):
             self._pca = PCA(min(most, _DIRECTIONS), random_state=self.random_state).fit(vectors)
             vectors = self._directions(vectors)
         self._scale = float(vectors.std()) or 1.0
-        self._lda = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto")
+        # Shrunk towards the features' own variances; components of none are not to be raised.
+        how: dict[str, Any] = {"shrinkage": "auto"}
+        if self._pca is not None:
+            how = {"covariance_estimator": LedoitWolf()}
+        self._lda = LinearDiscriminantAnalysis(solver="eigen", **how)
         self._lda.fit(vectors / self._scale, codes)
 
     def embed(self, vectors: np.ndarray) -> np.ndarray:  # noqa: D102
