@@ -72,8 +72,8 @@ def choose_start(
     A candidate takes features as they are, centred, or standardised; whitens their directions or
     themselves (`WithinSpread.gains`); and shrinks by one of seven shares, with 1 not at all. Each
     is fitted to two thirds of the classes and gives its one-shot accuracy on the others, in turn,
-    four times; the best is fitted again to all. It is one without whitening unless one with it is better
-    by more than a standard error over these trials.
+    four times; the best is fitted again to all. It is one without whitening unless one with it is
+    better by more than a standard error over these trials.
 
     Parameters
     ----------
