@@ -204,12 +204,9 @@ def _one_shot(cosines: Tensor, labels: Tensor) -> float:
     order = torch.argsort(own, stable=True)
     # The same draws for every candidate, so that what they are asked does not choose among them.
     generator = torch.Generator().manual_seed(1)
-    total = 0.0
-    for _ in range(_DRAWS):
-        drawn = (torch.rand(len(counts), generator=generator) * counts).long()
-        support = order[starts + drawn]
-        right = (cosines[:, support].argmax(1) == own).double()
-        right[support] = 0
-        per_class = torch.zeros(len(counts), dtype=torch.double).index_add_(0, own, right)
-        total += float((per_class / (counts - 1)).mean())
-    return total / _DRAWS
+    drawn = (torch.rand(_DRAWS, len(counts), generator=generator) * counts).long()
+    support = order[starts + drawn]
+    right = (cosines[:, support].argmax(2) == own[:, None]).double()
+    right[support.T, torch.arange(_DRAWS)] = 0
+    per_class = right.new_zeros(len(counts), _DRAWS).index_add_(0, own, right)
+    return float((per_class / (counts[:, None] - 1)).mean())

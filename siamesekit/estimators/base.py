@@ -22,6 +22,7 @@ from siamesekit._types import ArrayLike, FloatArray, IntArray
 from siamesekit._values import CannotWriteError, encode_labels
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder, _saving
+from siamesekit.estimators._baselines import compare_with_baselines
 from siamesekit.estimators._calibration import (
     HELD_OUT,
     TRAINING,
@@ -46,7 +47,7 @@ from siamesekit.estimators._inputs import (
     read_items,
 )
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
-from siamesekit.evaluation import CalibrationReport, Explanation, OneShotValidation
+from siamesekit.evaluation import CalibrationReport, Explanation, OneShotValidation, score_episodes
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes
 from siamesekit.heads import Head
@@ -252,6 +253,7 @@ class SiameseEstimator(
             seed,
         )
         self._train(material, seed)
+        self._compare(given, codes, kept, chose, material.validate)
         chosen = codes[kept[chose]]
         self.trained_classes_ = classes[np.unique(codes[kept[~chose]])]
         self.chosen_classes_ = self._classes_that_chose(classes[np.unique(chosen)])
@@ -288,6 +290,26 @@ class SiameseEstimator(
         self.n_classes_trained_ = material.n_classes
         self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
+
+    def _compare(
+        self,
+        given: Tensor,
+        codes: IntArray,
+        kept: IntArray,
+        chose: np.ndarray,
+        validate: Validate | None,
+    ) -> None:
+        """Keep what baselines get on the classes that chose among epochs; warn if they get more."""
+        if not isinstance(validate, OneShotValidation) or validate is self.validation:
+            return
+        self.baselines_ = compare_with_baselines(
+            score_episodes(self._embed(validate.items), validate.episodes, self.head_),
+            validate.episodes,
+            given[torch.from_numpy(kept[~chose]).to(given.device)],
+            codes[kept[~chose]],
+            given[torch.from_numpy(kept[chose]).to(given.device)],
+            verbose=self.verbose,
+        )
 
     def _classes_that_chose(self, held_out: np.ndarray) -> np.ndarray:
         """Return the classes whose score chose among epochs, sorted."""

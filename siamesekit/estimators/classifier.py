@@ -138,6 +138,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Embeddings and labels of all enrolled examples.
     history_ : History
         Numbers of each epoch; see `siamesekit.training.train`.
+    baselines_ : dict of str to float
+        One-shot accuracy of each of `siamesekit.evaluation.BASELINES` on the classes that
+        `validation`, a share, held out; where one is better than what was trained by more than
+        chance, `fit` warns. Not in a model that was loaded.
     calibration_ : tuple of float
         Slope and intercept of the logistic map from a score to the probability of *same*.
     proba_slope_ : float

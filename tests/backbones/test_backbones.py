@@ -7,7 +7,15 @@ import torch
 
 from siamesekit import registry
 from siamesekit._random import drawing_from
-from siamesekit.backbones import MLP, Conv4, KochNet, MnistMLP, ResidualNet, choose_backbone
+from siamesekit.backbones import (
+    MLP,
+    Conv4,
+    KochNet,
+    MnistMLP,
+    ResidualMLP,
+    ResidualNet,
+    choose_backbone,
+)
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
 from siamesekit.heads import L1Head
 

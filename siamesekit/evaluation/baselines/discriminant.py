@@ -32,7 +32,7 @@ class LDA(Baseline):
     """
 
     name = "lda"
-    most_features = 16_384
+    most_features = 4096
 
     def learn(self, vectors: np.ndarray, codes: np.ndarray) -> None:  # noqa: D102
         most = min(vectors.shape)

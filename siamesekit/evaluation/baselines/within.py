@@ -26,7 +26,7 @@ class WCCN(Baseline):
     """
 
     name = "wccn"
-    most_features = 16_384
+    most_features = 4096
 
     def learn(self, vectors: np.ndarray, codes: np.ndarray) -> None:  # noqa: D102
         self._mean = vectors.mean(0)

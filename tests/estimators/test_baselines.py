@@ -1,0 +1,111 @@
+"""What is learned stands beside no learning, and does not lose to it."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from siamesekit import SiameseClassifier
+from siamesekit.backbones import ResidualMLP
+from siamesekit.evaluation import BASELINES, episode_accuracy, fit_baselines, score_baselines
+from siamesekit.training import TrainingHealthWarning
+
+X, Y = load_digits(return_X_y=True)
+FEW = np.concatenate([np.flatnonzero(c == Y)[:40] for c in range(10)])
+X, Y = X[FEW], Y[FEW]
+
+
+def one_shot(clf: SiameseClassifier, items: np.ndarray, labels: np.ndarray, way: int) -> float:
+    return episode_accuracy(
+        clf.transform(items), labels, estimator=clf, way=way, n_episodes=400, random_state=0
+    ).value
+
+
+def test_fit_with_validation_keeps_the_baselines_and_prints_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clf = SiameseClassifier(validation=0.4, max_epochs=1, random_state=0, verbose=True).fit(X, Y)
+    assert set(clf.baselines_) == set(BASELINES)
+    assert all(0.25 < score <= 1 for score in clf.baselines_.values())
+    assert f"cosine {clf.baselines_['cosine']:.3f}" in capsys.readouterr().out
+    without = SiameseClassifier(max_epochs=1, random_state=0).fit(X, Y)
+    assert not hasattr(without, "baselines_")
+
+
+def test_fit_warns_where_learning_loses() -> None:
+    class Blind(torch.nn.Module):
+        """Sees one corner of the image."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Linear(8, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x[:, :8])
+
+    with pytest.warns(TrainingHealthWarning, match=r"loses to no learning.*baseline '"):
+        SiameseClassifier(Blind(), validation=0.4, max_epochs=1, random_state=0).fit(X, Y)
+
+
+def test_images_have_baselines_too() -> None:
+    images = torch.from_numpy(X.reshape(-1, 8, 8) > 8)
+    clf = SiameseClassifier("residual-mlp", validation=0.4, max_epochs=1, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TrainingHealthWarning)
+        clf.fit(images, Y)
+    assert set(clf.baselines_) == set(BASELINES)
+
+
+def test_the_default_does_not_lose_where_features_shout() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(600) % 20
+    means = 3 * rng.normal(size=(20, 4))
+    loud = 10 * rng.normal(size=(600, 8))
+    items = np.concatenate([means[labels] + rng.normal(size=(600, 4)), loud], 1)
+    old = labels < 14
+    clf = SiameseClassifier(max_epochs=3, random_state=0).fit(items[old], labels[old])
+    table = fit_baselines(items[old], labels[old], ["cosine", "lda", "wccn"])
+    ask = {"way": 6, "n_episodes": 400, "random_state": 0}
+    others = score_baselines(table, items[~old], labels[~old], **ask)
+    ours = one_shot(clf, items[~old], labels[~old], 6)
+    assert ours > others["cosine"].value + 0.2
+    assert ours > max(result.value for result in others.values()) - 0.03
+
+
+def test_the_default_does_not_lose_on_fingerprints() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(240) % 16
+    # Of each class some bits are often set; of all others few.
+    often = rng.random((16, 400)) < 0.06
+    bits = (rng.random((240, 400)) < np.where(often[labels], 0.4, 0.02)).astype(np.uint8)
+    old = labels < 10
+    clf = SiameseClassifier(max_epochs=3, random_state=0).fit(bits[old], labels[old])
+    table = fit_baselines(bits[old], labels[old], ["cosine", "tanimoto"])
+    ask = {"way": 6, "n_episodes": 400, "random_state": 0}
+    best = max(r.value for r in score_baselines(table, bits[~old], labels[~old], **ask).values())
+    assert one_shot(clf, bits[~old], labels[~old], 6) > best - 0.02
+
+
+def test_a_share_of_what_was_learned_is_used_and_saved(tmp_path: object) -> None:
+    clf = SiameseClassifier(max_epochs=2, random_state=0).fit(X, Y)
+    backbone = clf.backbone_
+    assert isinstance(backbone, ResidualMLP)
+    assert 0 <= backbone.share <= 1
+    clf.save(f"{tmp_path}/model")
+    again = SiameseClassifier.load(f"{tmp_path}/model")
+    assert again.backbone_.share == backbone.share
+    assert np.array_equal(again.transform(X[:5]), clf.transform(X[:5]))
+    # With three classes nothing can be held out; with none trained nothing is tried.
+    three = SiameseClassifier(max_epochs=1, random_state=0).fit(X[Y < 3], Y[Y < 3])
+    assert three.backbone_.share == 0.25
+    untrained = SiameseClassifier(max_epochs=0, random_state=0).fit(X, Y)
+    assert untrained.backbone_.share == 1
+
+
+def test_equal_seeds_give_equal_networks() -> None:
+    one, other = (
+        SiameseClassifier(max_epochs=1, random_state=3).fit(X, Y).transform(X[:4]) for _ in range(2)
+    )
+    assert np.array_equal(one, other)
