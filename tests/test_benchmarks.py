@@ -74,3 +74,12 @@ def test_gallery(tmp_path: Path, peer: str) -> None:
     assert sum("euclidean" in str(row["name"]) for row in asked) == 4
     assert all((row["ratio"] is not None) == (peer == "product") for row in asked)
     assert all(row["peer"] is None for row in rows if row not in asked)
+
+
+@pytest.mark.parametrize("peer", ["fmr", "none"])
+def test_open_set(tmp_path: Path, peer: str) -> None:
+    rows = run("open_set.py", tmp_path, "--peer", peer)
+    assert [row["size"] for row in rows] == [5, 5, 20, 20, 100, 100]
+    assert {row["unit"] for row in rows} == {"share"}
+    assert all(0 <= float(str(row["ours"])) <= 1 for row in rows)
+    assert all((row["peer"] is not None) == (peer == "fmr") for row in rows)
