@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _table import Row, write_json
+from _table import Row, show, write_json
 
 from siamesekit import SiameseClassifier, registry
 from siamesekit.data import load_omniglot, load_orl_faces, resize
@@ -111,6 +111,8 @@ def main() -> None:
             lines.append(line)
             print(shown(line), flush=True)
             rows += rows_of(line, options.peer != "none")
+    print()
+    show(rows, "N", "FMR")
     if options.json:
         write_json(options.json, rows)
     if options.details:
@@ -193,7 +195,7 @@ def faces(root: Path) -> People:
     from siamesekit_dlib_face import align
 
     images = load_orl_faces(root)
-    crops = torch.from_numpy(align(images.X).faces)
+    crops = torch.from_numpy(align(images.X).faces)[:, None]
     network = registry.create("backbones", "dlib-face").build(tuple(crops.shape[1:])).eval()
     vectors = embedded_by(network, crops.float() / 255)
     every = np.ones(len(images.y), dtype=bool)
