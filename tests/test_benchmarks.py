@@ -83,3 +83,11 @@ def test_open_set(tmp_path: Path, peer: str) -> None:
     assert {row["unit"] for row in rows} == {"share"}
     assert all(0 <= float(str(row["ours"])) <= 1 for row in rows)
     assert all((row["peer"] is not None) == (peer == "fmr") for row in rows)
+
+
+@pytest.mark.parametrize("peer", ["baselines", "none"])
+def test_vectors(tmp_path: Path, peer: str) -> None:
+    (row,) = run("vectors.py", tmp_path, "--peer", peer)
+    assert row["size"] == 10
+    assert row["unit"] == "%"
+    assert (row["ratio"] is not None) == (peer == "baselines")
