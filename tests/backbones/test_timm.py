@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from siamesekit import SiameseClassifier, registry
+from siamesekit import SiameseVerifier, registry
 from siamesekit.backbones import learning_layers
 from siamesekit.backbones._weights_file import read_weights
 from siamesekit.errors import (
@@ -208,23 +208,24 @@ def test_names_that_timm_does_not_know_are_named() -> None:
 def test_the_seeds_network_of_two_photographs(tmp_path: Path) -> None:
     """Pretrained, its last three layers learning, both poolings, a symmetric learned head."""
     torch.save(original().state_dict(), tmp_path / "weights.pth")
-    X = (images(12, side=32) * 255).to(torch.uint8).numpy()
-    y = np.arange(12) % 3
-    X[y == 0, 0], X[y == 1, 1] = 255, 255
+    y = np.arange(24) % 6
+    X = (images(24, side=32) * 255).to(torch.uint8).numpy()
+    for person in range(6):
+        X[y == person, person % 3, :, : 10 * (1 + person // 3)] = 255
     backbone = make(pretrained=tmp_path / "weights.pth", n_trainable=3, input_size=32)
-    model = SiameseClassifier(
-        backbone, head="cosine-concat", loss="bce", max_epochs=2, random_state=0
-    ).fit(X, y)
+    model = SiameseVerifier(backbone, head="cosine-concat", max_epochs=2, random_state=0)
+    model.fit(X, y)
     assert model.backbone_.pretrained is False
-    scores = model.similarity(X, X)
-    np.testing.assert_allclose(scores, scores.T, atol=1e-5)
-    assert ((scores >= 0) & (scores <= 1)).all()
+    one, other = X[:12], X[12:]
+    chances = model.predict_proba(one, other)
+    np.testing.assert_allclose(chances, model.predict_proba(other, one), atol=1e-6)
+    assert ((chances >= 0) & (chances <= 1)).all()
     frozen = model.backbone_.network.network.conv1[0].weight
     assert torch.equal(frozen, read_weights(tmp_path / "weights.pth")["conv1.0.weight"])
     model.save(tmp_path / "model")
     (tmp_path / "weights.pth").unlink()  # what is needed to use it is in its folder
-    again = SiameseClassifier.load(tmp_path / "model")
-    np.testing.assert_allclose(again.similarity(X, X), scores, atol=1e-5)
+    again = SiameseVerifier.load(tmp_path / "model")
+    np.testing.assert_allclose(again.predict_proba(one, other), chances, atol=1e-6)
 
 
 @needs_timm
