@@ -88,11 +88,11 @@ class Threshold(float):
 
     def __repr__(self) -> str:
         what = self.strategy if self.promised is None else f"{self.strategy} <= {self.promised:g}"
-        text = f"{float(self):.6g} ({what}; FMR {self.fmr:.3g}, FNMR {self.fnmr:.3g}"
+        text = f"Threshold({float(self):.6g}; {what}; FMR {self.fmr:.3g}, FNMR {self.fnmr:.3g}"
         if self.confidence is None:
-            return f"Threshold{text})"
+            return f"{text})"
         return (
-            f"Threshold{text}; at {self.confidence:g} confidence at most {self.fmr_bound:.3g} and "
+            f"{text}; at {self.confidence:g} confidence at most {self.fmr_bound:.3g} and "
             f"{self.fnmr_bound:.3g}, from {self.n_people} people)"
         )
 
