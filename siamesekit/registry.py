@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
-from siamesekit._checks import check_choice, near_matches, shown
+from siamesekit._checks import check_callable, check_choice, check_kind, near_matches, shown
 from siamesekit._copying import copied
 from siamesekit.errors import (
     InvalidParameterError,
@@ -143,7 +143,17 @@ def register_family(
     name_of : callable, optional
         Takes any class and returns what follows the colon where `get` made it, else None; by
         default its own name is looked for among `names`.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `kind` or `prefix` is no such string, or another argument cannot be called.
     """
+    check_kind("prefix", prefix, str)
+    check_callable("get", get, "(name)")
+    check_callable("names", names, "()")
+    if name_of is not None:
+        check_callable("name_of", name_of, "(cls)")
 
     def listed(cls: type[Any]) -> str | None:
         name = cls.__name__

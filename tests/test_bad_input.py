@@ -618,7 +618,7 @@ rows(
 rows("empty gallery", DATA, (None, "enroll"))(
     lambda w, _: Gallery(CosineHead()).class_scores(w.vectors)
 )
-rows("Gallery()", SiamesekitError, (None, "head"), (5, "head"), (Unshowable(), "head"))(
+rows("Gallery()", SiamesekitError, (5, "head"), (Unshowable(), "head"))(
     lambda w, head: Gallery(head)
 )
 rows("Gallery(aggregate)", PARAMETER, ("sum", "aggregate"), (None, "aggregate"))(

@@ -26,11 +26,11 @@ def as_ids(values: ArrayLike, name: str = "ids", n: int | None = None) -> IntArr
     InvalidDataError
         If they are not so.
     """
-    given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
     try:
+        given = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
         array = np.asarray(given)
-    except (TypeError, ValueError) as error:
-        raise InvalidDataError(f"{name} must be one regular array: {error}.") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidDataError(f"{name} must be integers of one regular array: {error}.") from error
     if array.ndim == 1 and array.size == 0:
         array = np.empty(0, np.int64)
     if array.ndim != 1 or array.dtype.kind not in "iu":

@@ -46,7 +46,7 @@ def test_backbones_embed_or_say_why_not(name: str, shape: tuple[int, ...]) -> No
     params = SMALL_KOCH if name == "koch" else {}
     backbone = registry.create("backbones", name, **params)
     x = torch.rand(4, *shape)
-    of_images = name in ("conv4", "koch", "residual", "turned", "whitened")
+    of_images = name in ("conv4", "koch", "photo-views", "residual", "turned", "whitened")
     too_small = name == "koch" and min(shape[1:], default=0) < 65
     not_square = name == "turned" and len(set(shape[1:])) > 1
     if (of_images and shape == (6,)) or too_small or not_square:

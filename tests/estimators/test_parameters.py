@@ -20,7 +20,7 @@ Y = np.arange(40) % 4
         ({"backbone__units": 4}, r"got backbone='auto', .*Give .*backbone=\"mlp\" first"),
         ({"sampler__per_class": 2}, r"got sampler='auto', .*Give sampler=\"balanced\" first"),
         ({"miner__margin": 0.1}, r"got miner=None, which has none. Give miner=\".*\" first"),
-        ({"augment__rotation": 5}, r"Give augment=\"affine\" first"),
+        ({"augment__rotation": 5}, r"Give augment=\"affine\" or .* first"),
         ({"max_epochs__x": 5}, r"got max_epochs=30"),
         ({"max_epoch": 5}, r"Did you mean 'max_epochs'"),
         ({"loss__shots": 5}, r"'shots' is no parameter of .*Did you mean 'shot'"),

@@ -504,7 +504,7 @@ HOSTILE: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no slope of probabilities": (put("fitted", "proba_slope")(None), "proba_slope"),
     "a deep value": (put("params", "callbacks")(deep(200)), "depth"),
     "an unknown argument": (put("params", "eval")("1"), "unknown to this version"),
-    "another estimator": (put("estimator")("SiameseVerifier"), "SiameseVerifier"),
+    "another estimator": (put("estimator")("SiameseGuesser"), "SiameseGuesser"),
     "a newer version": (put("format")(99), "format 99"),
     "no version": (put("format")("1"), "no saved model"),
 }  # fmt: skip
