@@ -29,6 +29,8 @@ CONFIDENCE = 0.95
 # Searches that are looked at, of people held out and of people enrolled: a second at most.
 _SEARCHES = 2000
 _SEED = 0
+# Scores that are kept at once, and that are computed at once.
+_CELLS, _BLOCK = 2**24, 2**22
 # Quantiles at which those enrolled are held against the background, beside the mean.
 _TOWARDS_TAIL = (0.7, 0.8, 0.9)
 
@@ -636,11 +638,20 @@ class _Look:
     ) -> tuple[Any, ...]:
         """Return searches of smaller galleries, drawn from those enrolled."""
         vectors, labels = self._now.vectors, self._now.labels
-        scores = self._scores(self._now, self._vectors[_on(theirs, self._vectors)]) + shift
-        own = self._scores(self._now, vectors[_on(ours, vectors)])
-        columns = np.searchsorted(self._now.classes, labels[ours])
-        own[np.arange(len(own)), columns] = -np.inf
-        n = np.repeat([self._n, self._n - 1], [len(theirs), len(ours)])
+        # Of very many classes only some are drawn from, or every search times every class would
+        # have to be held at once.
+        most = max(size + 1, _CELLS // max(1, len(theirs) + len(ours)))
+        kept = np.arange(self._n)
+        if most < self._n:
+            kept = np.sort(rng.choice(self._n, most, replace=False))
+        scores = self._scores_of(self._vectors[_on(theirs, self._vectors)], kept) + shift
+        own = self._scores_of(vectors[_on(ours, vectors)], kept)
+        codes = np.searchsorted(self._now.classes, labels[ours])
+        columns = np.minimum(np.searchsorted(kept, codes), len(kept) - 1)
+        here = kept[columns] == codes
+        own[np.flatnonzero(here), columns[here]] = -np.inf
+        n = np.full(len(theirs) + len(ours), len(kept))
+        n[len(theirs) :] -= here
         fixed = np.full(len(n), -np.inf)
         return fixed, np.concatenate([scores, own]), n, np.full(len(n), size), np.ones(len(n))
 
@@ -673,11 +684,16 @@ class _Look:
         fixed = np.concatenate([bests, own_bests])
         return fixed, others, n, drawn, np.ones(len(n))
 
-    def _scores(self, now: Snapshot, queries: Tensor) -> np.ndarray:
-        scores = torch.empty(len(queries), len(now.classes))
-        if len(queries):
-            self._gallery._fill(scores, now, queries)
-        return scores.double().numpy()
+    def _scores_of(self, queries: Tensor, kept: IntArray) -> np.ndarray:
+        """Return the scores of queries and some of the classes, in blocks of queries."""
+        found = np.empty((len(queries), len(kept)))
+        height = max(1, _BLOCK // self._n)
+        for start in range(0, len(queries), height):
+            block = queries[start : start + height]
+            scores = torch.empty(len(block), self._n)
+            self._gallery._fill(scores, self._now, block)
+            found[start : start + height] = scores.numpy()[:, kept]
+        return found
 
     def _usual_number(self) -> int:
         """Return how many examples a class has here, or 1."""

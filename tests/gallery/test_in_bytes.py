@@ -76,3 +76,9 @@ def test_an_index_answers_the_same_by_bytes(metric: str, monkeypatch) -> None:
 
 def test_a_processor_is_tried() -> None:
     assert in_bytes.is_fast(64) in (True, False)
+
+
+@pytest.mark.parametrize("scale", [1e19, 1e25, 1e37])
+def test_what_overflows_is_left_to_the_plain_way(scale: float) -> None:
+    X, Q = rows("plain", N, 0) * scale, rows("plain", 40, 1) * scale
+    assert in_bytes.best_of(Q, X, in_bytes.pack(X), np.arange(N), 3) is None

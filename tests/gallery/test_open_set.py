@@ -12,7 +12,7 @@ from torch import Tensor
 
 from siamesekit import SiameseClassifier
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TooFewTrialsError
-from siamesekit.gallery import Gallery, Threshold, TooFewPeopleWarning
+from siamesekit.gallery import Gallery, Threshold, TooFewPeopleWarning, _open_set
 from siamesekit.heads import EuclideanHead
 
 DIM = 8
@@ -431,3 +431,21 @@ def test_items_are_embedded_once() -> None:
     assert groups.groups.tolist() == made.group_unknown(fpir=0.01).groups.tolist()
     made.enroll_group(made.group_unknown(fpir=0.01), 0, 99)
     assert (made.identify(new, 1).labels == 99).sum() >= 5
+
+
+def test_of_many_classes_some_are_drawn_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd = Crowd(2)
+    made = gallery(crowd, n=200, each=1, people=300)
+    whole = made.threshold(fpir=0.05, gallery_size=5)
+    other = copy.deepcopy(made)
+    monkeypatch.setattr(_open_set, "_CELLS", 1100 * 40)
+    monkeypatch.setattr(_open_set, "_BLOCK", 200 * 7)
+    some = other.threshold(fpir=0.05, gallery_size=5)
+    assert some != whole
+    rates = []
+    for threshold in (whole, some):
+        small = Gallery("euclidean")
+        small.enroll(*crowd.people(5, 1))
+        rates.append(fpir(small, crowd, threshold))
+    assert 0.0 < rates[0] < 0.06
+    assert 0.0 < rates[1] < 0.06

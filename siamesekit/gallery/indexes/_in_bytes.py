@@ -6,6 +6,7 @@ How far a product can be off follows from the lengths of what was rounded away (
 best product plus its bound stays below the k-th best product less its bound holds none of the best.
 """
 
+import math
 import time
 from functools import cache
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def best_of(
 ) -> tuple[IntArray, npt.NDArray[np.float32]] | None:
     """Return places and dot products of the best `k` vectors; of equal ones the smaller id first.
 
-    None where so many may be among the best that it is quicker to compute all.
+    None where so many may be among the best that it is quicker to compute all, or where numbers
+    are so large that their products overflow.
 
     Parameters
     ----------
@@ -101,7 +103,9 @@ def best_of(
     for start in range(0, len(queries), height):
         block = queries[start : start + height]
         row, group, least = _near_groups(block, packed, k)
-        if len(row) > max(_CLOSELY, len(block) * len(packed.scales) // _SHARE):
+        if not np.isfinite(least).all() or len(row) > max(
+            _CLOSELY, len(block) * len(packed.scales) // _SHARE
+        ):
             return None
         own, place, product = _closely(block, vectors, row, group, least)
         order = np.lexsort((ids[place], -product, own))
@@ -138,6 +142,8 @@ def _near_groups(
     bundles = packed.whole // _BUNDLE
     tops = near[: bundles * _BUNDLE].view(bundles, _BUNDLE, m).amax(1)
     least = tops.topk(k, dim=0, sorted=False).values.amin(0)
+    # Bounds and products that overflow say nothing, nor do scales of which one is tiny.
+    least[~error.isfinite().all(0)] = math.inf
     near.add_(error, alpha=2)
     group, row = np.divmod(np.flatnonzero((near >= least).numpy()), m)
     return row, group, least.numpy()
