@@ -46,6 +46,19 @@ def test_mining(tmp_path: Path, peer: str) -> None:
             assert row["ratio"] == row["peer"] / row["ours"]  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("peer", ["faiss", "none"])
+def test_indexes(tmp_path: Path, peer: str) -> None:
+    pytest.importorskip("usearch")
+    pytest.importorskip("faiss")
+    rows = run("indexes.py", tmp_path, "--peer", peer, "--queries", "50", "--repeats", "1")
+    assert {row["size"] for row in rows} == {2_000}
+    assert {row["unit"] for row in rows} == {"s", "MiB", "share"}
+    assert any(row["peer"] is not None for row in rows) == (peer == "faiss")
+    recall = {row["name"]: row["ours"] for row in rows if row["unit"] == "share"}
+    assert recall["exact: recall@1"] == 1
+    assert all(share > 0.8 for share in recall.values())
+
+
 @pytest.mark.parametrize("peer", ["tutorial", "none"])
 def test_evaluation(tmp_path: Path, peer: str) -> None:
     rows = run("evaluation.py", tmp_path, "--peer", peer, "--repeats", "1")
