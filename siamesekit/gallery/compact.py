@@ -146,8 +146,7 @@ class PCAProjection(Projection):
     Directions that `fit` finds tell apart what they were found in, better than what they were not:
     what is left of an embedding outside them is therefore not thrown away, but seen through random
     signs, as by `RandomProjection`. So inner products are right on average, and less wrong than
-    with either alone (boxed model, 256 numbers, other alphabets than it was chosen on: see
-    ``docs/claims.md``).
+    with either alone.
 
     Best fitted to the embeddings of classes that were not trained on, as the background of a
     gallery: what tells them apart is what will have to tell others apart.

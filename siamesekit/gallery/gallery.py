@@ -401,7 +401,8 @@ class Gallery(OpenSet):
         with self._writing, self._growing() as growth:
             gone = _codes_of(growth.now, named)
             if len(gone):
-                self._drop(growth.now, np.isin(growth.now.codes, gone))
+                if self._candidates is not None:  # else nobody need look who these examples are
+                    self._drop(growth.now, np.isin(growth.now.codes, gone))
                 self._snapshot = growth.forget(gone)
                 self._strangers = self._strangers.without(named)
 
