@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from siamesekit.errors import InvalidDataError
 from siamesekit.gallery import ExactIndex
 from siamesekit.gallery.indexes import _in_bytes as in_bytes
 
@@ -82,3 +83,47 @@ def test_a_processor_is_tried() -> None:
 def test_what_overflows_is_left_to_the_plain_way(scale: float) -> None:
     X, Q = rows("plain", N, 0) * scale, rows("plain", 40, 1) * scale
     assert in_bytes.best_of(Q, X, in_bytes.pack(X), np.arange(N), 3) is None
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e-23, 1e-30, 1e-38, 1e-40])
+@pytest.mark.parametrize("tiny", ["vectors", "queries", "both"])
+def test_what_squares_to_zero_is_found_all_the_same(tiny: str, scale: float) -> None:
+    X, Q = rows("plain", N, 0), rows("plain", 40, 1)
+    X = X * scale if tiny != "queries" else X
+    Q = Q * scale if tiny != "vectors" else Q
+    found = in_bytes.best_of(Q, X, in_bytes.pack(X), np.arange(N), 3)
+    if found is None:  # so near to zero that nothing is ruled out: all are then compared
+        assert scale < 1e-30 or tiny == "both"
+        return
+    own = (Q[:, None].double() * X[torch.from_numpy(found[0])].double()).sum(2)
+    best = wanted(Q, X, 3)
+    np.testing.assert_allclose(own, best, rtol=1e-5, atol=1e-5 * float(best.max()))
+
+
+@pytest.mark.parametrize("which", ["one vector", "one query", "all vectors", "zeros", "constant"])
+def test_extremes_are_answered_as_by_the_plain_way(which: str, monkeypatch) -> None:
+    X, Q = rows("plain", N, 0).numpy(), rows("plain", 40, 1).numpy()
+    if which == "one vector":
+        X[5] *= 1e37
+    elif which == "one query":
+        Q[3] *= 1e37
+    elif which == "all vectors":
+        X = np.copysign(np.float32(3e38), X)
+    else:
+        X[:] = which == "constant"
+    answers = []
+    for fast in (False, True):
+        monkeypatch.setattr(in_bytes, "is_fast", lambda dim, fast=fast: fast)
+        index = ExactIndex("dot")
+        index.add(X, np.arange(N))
+        answers.append(index.search(Q, 3).scores)
+    np.testing.assert_allclose(answers[1], answers[0], rtol=1e-4, atol=1e-4)
+
+
+def test_nan_among_many_is_refused() -> None:
+    X = rows("plain", N, 0).numpy()
+    X[9, 0] = np.nan
+    index = ExactIndex("dot")
+    with pytest.raises(InvalidDataError, match="number 9 is not"):
+        index.add(X, np.arange(N))
+    assert len(index) == 0

@@ -68,13 +68,15 @@ def pack(vectors: Tensor) -> Packed:
         part[: n - first] = vectors[first : first + block]
         groups, some = part.view(_BLOCK, _GROUP, dim), slice(first // _GROUP, (first + block) // 16)
         scale = groups.abs().amax((1, 2)).div_(_HIGHEST).clamp_(min=torch.finfo().tiny)
-        rounded = (groups / scale[:, None, None]).round_().clamp_(-_HIGHEST, _HIGHEST)
+        # Lengths are taken of numbers up to 127: squares of 1e-23 would be zero, of 1e20 infinite.
+        scaled = groups / scale[:, None, None]
+        rounded = scaled.round().clamp_(-_HIGHEST, _HIGHEST)
         codes[first : first + block] = rounded.view(block, dim).to(torch.int8)
-        left = rounded.mul_(scale[:, None, None])
-        lengths[some, 0] = torch.linalg.vector_norm(left, dim=2).amax(1)
-        size = torch.linalg.vector_norm(groups, dim=2).amax(1)
-        away = torch.linalg.vector_norm(left.sub_(groups), dim=2).amax(1)
-        lost[some, 0] = away + 4 * (dim + 8) * torch.finfo().eps * size
+        lengths[some, 0] = torch.linalg.vector_norm(rounded, dim=2).amax(1) * scale
+        size = torch.linalg.vector_norm(scaled, dim=2).amax(1) * scale
+        away = torch.linalg.vector_norm(rounded.sub_(scaled), dim=2).amax(1) * scale
+        slack = 4 * (dim + 8) * torch.finfo().eps
+        lost[some, 0] = away + slack * size.clamp_(min=torch.finfo().tiny)
         scales[some, 0] = scale
     return Packed(codes, scales, lost, lengths, n // _GROUP)
 
@@ -122,10 +124,11 @@ def _near_groups(
 ) -> tuple[IntArray, IntArray, npt.NDArray[np.float32]]:
     """Return queries and groups that may hold one of the best `k`; what these reach at least."""
     scale = queries.abs().amax(1).div(_HIGHEST).clamp_(min=torch.finfo().tiny)
-    rounded = (queries / scale[:, None]).round_().clamp_(-_HIGHEST, _HIGHEST)
+    scaled = queries / scale[:, None]
+    rounded = scaled.round().clamp_(-_HIGHEST, _HIGHEST)
     codes = rounded.to(torch.int8).T.contiguous()
-    length = torch.linalg.vector_norm(queries, dim=1)
-    away = torch.linalg.vector_norm(rounded * scale[:, None] - queries, dim=1)
+    length = torch.linalg.vector_norm(scaled, dim=1) * scale
+    away = torch.linalg.vector_norm(rounded.sub_(scaled), dim=1) * scale
     g, m = len(packed.scales), len(queries)
     best = torch.empty(g, m, dtype=torch.int32)
     sums = torch.empty(_GROUP * _BLOCK, m, dtype=torch.int32)
@@ -134,16 +137,17 @@ def _near_groups(
         torch._int_mm(rows, codes, out=sums)
         torch.amax(sums.view(_BLOCK, _GROUP, m), 1, out=best[first : first + _BLOCK])
     near = best.float().mul_(packed.scales).mul_(scale)
-    # A little more, for the bound itself is rounded.
+    # A little more, for the bound itself is rounded, and each product may be rounded to zero.
     error = (packed.lost * length).addcmul_(packed.lengths, away).mul_(1 + 1e-4)
+    error += 2 * queries.shape[1] * torch.finfo().tiny
     near -= error
     # So many vectors at least are as good as that: the best of each bundle of groups, but of the
     # last, which may owe it to a zero that fills it up.
     bundles = packed.whole // _BUNDLE
     tops = near[: bundles * _BUNDLE].view(bundles, _BUNDLE, m).amax(1)
     least = tops.topk(k, dim=0, sorted=False).values.amin(0)
-    # Bounds and products that overflow say nothing, nor do scales of which one is tiny.
-    least[~error.isfinite().all(0)] = math.inf
+    # Bounds and products that overflow say nothing: of both, `near` is then not finite.
+    least[~near.isfinite().all(0)] = math.inf
     near.add_(error, alpha=2)
     group, row = np.divmod(np.flatnonzero((near >= least).numpy()), m)
     return row, group, least.numpy()
