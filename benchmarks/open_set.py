@@ -96,7 +96,7 @@ def main() -> None:
         f"{'peer FPIR':>9} {'peer FNIR':>9} {'people':>7} {'sure':>5} {'s':>6}"
     )
     for people in asked_for(options):
-        for size in SIZES:
+        for size in options.sizes:
             start = time.perf_counter()
             seen = [
                 one_gallery(people, size, options, seed)
@@ -129,6 +129,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--peer", choices=("fmr", "none"), default="fmr")
     parser.add_argument("--fpir", type=float, default=0.05, help="what is promised")
     parser.add_argument("--galleries", type=int, default=60, help="drawn of each size")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="people enrolled")
     parser.add_argument("--shot", type=int, default=1, help="examples of each who is enrolled")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--omniglot", type=Path, help="folder of the two zips of Omniglot")
@@ -200,7 +201,7 @@ def faces(root: Path) -> People:
     vectors = embedded_by(network, crops.float() / 255)
     every = np.ones(len(images.y), dtype=bool)
     euclidean = registry.make("heads", "euclidean")
-    return People("faces, dlib", euclidean, vectors, images.y, every, every, every, 15)
+    return People("faces, dlib", euclidean, vectors, images.y, every, every, every, 20)
 
 
 def words(first: Path, second: Path, most: float = 1.5) -> People:
@@ -240,8 +241,8 @@ def one_gallery(people: People, size: int, options: argparse.Namespace, seed: in
     apart = np.setdiff1d(people.labels[people.background], pool)
     rest = pool[size:]
     if not len(apart):
-        # Strangers are half at least of those who are left.
-        apart = rest[: min(people.n_background, len(rest) - max(5, len(rest) // 3))]
+        # A fifth of those who are left are strangers at least, and five.
+        apart = rest[: min(people.n_background, len(rest) - max(5, len(rest) // 5))]
         rest = rest[len(apart) :]
     if len(pool) < size or len(rest) < 5 or len(apart) < 2:
         return None
