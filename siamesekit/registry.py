@@ -66,7 +66,7 @@ KINDS = {
     "samplers": Kind("siamesekit.samplers", "siamesekit.samplers:Sampler", "sampler"),
     "indexes": Kind("siamesekit.gallery", "collections.abc:Sized", "index"),
     "augmentations": Kind("siamesekit.data", "collections.abc:Callable", "augment"),
-    "readers": Kind("siamesekit.data", "collections.abc:Callable"),
+    "readers": Kind("siamesekit.data", "collections.abc:Callable", "reader"),
 }
 """All kinds of parts: the one list of them. Entry points of a kind have the group
 ``siamesekit.<kind>``."""

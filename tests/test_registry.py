@@ -201,7 +201,7 @@ class NeedsSize(CosineHead):
         ("losses", CosineHead(), r"loss must be a name, or a class or an instance of Loss"),
         ("miners", int, r"miner must be a name, or a class or an instance of Miner; got 0"),
         ("augmentations", 3, r"augment must be a name"),
-        ("readers", 3, r"spec must be a name"),
+        ("readers", 3, r"reader must be a name"),
         ("heads", NeedsSize, r"head=NeedsSize cannot be made without arguments"),
         ("hats", "cosine", r"kind must be one of"),
     ],

@@ -11,6 +11,7 @@ from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
 from siamesekit.data.orl_faces import load_orl_faces
 from siamesekit.data.pair_lists import ImagePairs, load_pairs_csv
 from siamesekit.data.photographs import PhotoAugmentation
+from siamesekit.data.readers import ImageReader
 from siamesekit.data.strokes import redraw
 from siamesekit.data.turned import with_turns
 
@@ -18,6 +19,7 @@ __all__ = [
     "KOCH_VALIDATION_ALPHABETS",
     "LAKE_ALPHABETS",
     "ImagePairs",
+    "ImageReader",
     "ImageSet",
     "KochSplit",
     "Omniglot",

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["is_list_of_items", "stack_items"]
+__all__ = ["as_array", "is_list_of_items", "stack_items"]
 
 
 def is_list_of_items(X: Any) -> bool:
@@ -25,7 +25,7 @@ def stack_items(X: Sequence[Any], name: str) -> np.ndarray:
         If an item is no array of numbers, or is of another shape or kind of number than the
         first; it is named.
     """
-    arrays = [_as_array(item, f"{name}[{k}]") for k, item in enumerate(X)]
+    arrays = [as_array(item, f"{name}[{k}]") for k, item in enumerate(X)]
     first = arrays[0]
     for k, array in enumerate(arrays):
         if array.shape != first.shape:
@@ -49,7 +49,14 @@ def _is_list(item: Any) -> bool:
     return isinstance(item, list | tuple)
 
 
-def _as_array(item: Any, name: str) -> np.ndarray:
+def as_array(item: Any, name: str) -> np.ndarray:
+    """Return one item as an array.
+
+    Raises
+    ------
+    InvalidDataError
+        If it is masked, a picture with a palette, or no regular array; it is named.
+    """
     if isinstance(item, Tensor):
         item = item.detach().cpu()
         item = item.float() if item.is_floating_point() and item.itemsize == 2 else item

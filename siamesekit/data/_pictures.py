@@ -11,7 +11,7 @@ from siamesekit._files import read_bounded
 from siamesekit.data.images import LARGEST_SIDE, resize
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError, InvalidParameterError
 
-__all__ = ["SUFFIXES", "Pictures"]
+__all__ = ["SUFFIXES", "Pictures", "checked_size"]
 
 SUFFIXES = (
     ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pbm", ".pnm",
@@ -47,7 +47,7 @@ class Pictures:
 
     def __init__(self, mode: str, size: int | tuple[int, int] | None, invert: bool) -> None:
         self._mode = "L" if check_choice("mode", mode, ("grey", "rgb")) == "grey" else "RGB"
-        self._size = None if size is None else _checked_size(size)
+        self._size = None if size is None else checked_size(size)
         self._invert = check_flag("invert", invert)
         try:
             from PIL import Image, ImageOps
@@ -106,7 +106,8 @@ class Pictures:
         return pixels if self._mode == "L" else np.ascontiguousarray(np.moveaxis(pixels, 2, 0))
 
 
-def _checked_size(size: object) -> tuple[int, int]:
+def checked_size(size: object) -> tuple[int, int]:
+    """Return height and width, of a number both; raise `InvalidParameterError` if it is neither."""
     if isinstance(size, tuple | list):
         if len(size) != 2:
             raise InvalidParameterError(

@@ -55,7 +55,7 @@ from siamesekit.losses import Loss
 from siamesekit.miners import Miner
 from siamesekit.registry import ARGUMENTS
 from siamesekit.samplers import Sampler
-from siamesekit.training import Checkpoint, embed_items
+from siamesekit.training import Checkpoint, Items, embed_items
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
@@ -700,7 +700,7 @@ class SiameseEstimator(
     def _embed_checked(self, X: ArrayLike, name: str = "X") -> Tensor:
         return check_finite(self._embed(self._check_items(X, name)), name)
 
-    def _embed(self, items: Tensor) -> Tensor:
+    def _embed(self, items: Tensor | Items) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)
 
 

@@ -8,7 +8,7 @@ from siamesekit._types import ArrayLike
 from siamesekit.data import as_items
 from siamesekit.evaluation._inputs import as_labels
 from siamesekit.evaluation.episodes import Episodes, draw_episodes, score_episodes
-from siamesekit.training import TrainingLine, embed_items
+from siamesekit.training import Items, TrainingLine, embed_items
 
 __all__ = ["OneShotValidation", "one_shot_validation"]
 
@@ -20,13 +20,13 @@ class OneShotValidation:
 
     Attributes
     ----------
-    items : Tensor of uint8, bool or float32, shape (n, c, h, w) or (n, f)
+    items : Tensor of uint8, bool or float32, or Items, shape (n, c, h, w) or (n, f)
     labels : ndarray, shape (n,)
         Their classes, which choose among epochs; an estimator notes them as such.
     episodes : Episodes
     """
 
-    def __init__(self, items: Tensor, labels: np.ndarray, episodes: Episodes) -> None:
+    def __init__(self, items: Tensor | Items, labels: np.ndarray, episodes: Episodes) -> None:
         self.items = items
         self.labels = labels
         self.episodes = episodes
@@ -49,7 +49,7 @@ class OneShotValidation:
 
 
 def one_shot_validation(
-    items: Tensor,
+    items: ArrayLike | Items,
     labels: ArrayLike,
     *,
     way: int = 20,
@@ -65,7 +65,7 @@ def one_shot_validation(
 
     Parameters
     ----------
-    items : array-like or Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
+    items : array-like, Tensor or Items of uint8, bool or float, shape (n, c, h, w) or (n, f)
         Of classes that training does not see.
     labels : array-like, shape (n,)
     way : int
@@ -87,7 +87,7 @@ def one_shot_validation(
     InvalidDataError, InvalidParameterError
         As `draw_episodes` and `siamesekit.data.as_items` do.
     """
-    own = as_items(items, "items")
+    own = items if isinstance(items, Items) else as_items(items, "items")
     names = as_labels(labels, len(own), "labels", "entry an item")
     episodes = draw_episodes(
         names,

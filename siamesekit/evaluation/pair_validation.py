@@ -6,7 +6,7 @@ from torch import Tensor
 
 from siamesekit._types import IntArray
 from siamesekit.evaluation.error_rates import roc_auc
-from siamesekit.training import TrainingLine, embed_items
+from siamesekit.training import Items, TrainingLine, embed_items
 
 __all__ = ["PairValidation"]
 
@@ -16,14 +16,16 @@ class PairValidation:
 
     Parameters
     ----------
-    items : Tensor of uint8, bool or float32, shape (n, c, h, w) or (n, f)
+    items : Tensor of uint8, bool or float32, or Items, shape (n, c, h, w) or (n, f)
     first, second : ndarray of int64, shape (p,)
         Positions of the items of each pair.
     same : ndarray of bool, shape (p,)
         Of both kinds.
     """
 
-    def __init__(self, items: Tensor, first: IntArray, second: IntArray, same: np.ndarray) -> None:
+    def __init__(
+        self, items: Tensor | Items, first: IntArray, second: IntArray, same: np.ndarray
+    ) -> None:
         self.items = items
         self.first, self.second, self.same = first, second, same
 

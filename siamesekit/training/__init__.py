@@ -5,7 +5,7 @@ from siamesekit.training.device import autocast, resolve_device, resolve_precisi
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import HealthMonitor, TrainingHealthWarning, batch_health
 from siamesekit.training.history import History
-from siamesekit.training.items import as_float
+from siamesekit.training.items import Items, as_float
 from siamesekit.training.line import Charge, TrainingLine
 from siamesekit.training.loop import Plan, train
 from siamesekit.training.optimisation import make_optimizer, make_schedule
@@ -15,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "HealthMonitor",
     "History",
+    "Items",
     "Plan",
     "TrainingHealthWarning",
     "TrainingLine",

@@ -1,5 +1,8 @@
 """Embeddings of many items, batch by batch."""
 
+import math
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -7,7 +10,7 @@ from siamesekit._checks import check_kind
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidDataError, SiamesekitError
 from siamesekit.training.device import autocast, resolve_device
-from siamesekit.training.items import check_items, own_float
+from siamesekit.training.items import Items, as_protocol, blocks_of, own_float
 
 __all__ = ["embed_batch", "embed_items", "memory_format"]
 
@@ -70,7 +73,7 @@ def memory_format(backbone: nn.Module) -> torch.memory_format:
 # Not inference_mode: what a module caches in its first pass must serve in training too.
 @torch.no_grad()
 def embed_items(
-    backbone: nn.Module, items: Tensor, device: torch.device, precision: torch.dtype
+    backbone: nn.Module, items: Tensor | Items, device: torch.device, precision: torch.dtype
 ) -> Tensor:
     """Return the embeddings of all items, each embedded once, on `device`.
 
@@ -78,7 +81,8 @@ def embed_items(
     ----------
     backbone : nn.Module
         On `device`. It is in ``eval()`` mode for as long as this takes.
-    items : Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
+    items : Tensor of uint8, bool or float, or Items, shape (n, c, h, w) or (n, f)
+        Of those that are read when needed, a few batches are in memory at once.
     device : torch.device
     precision : torch.dtype
 
@@ -94,22 +98,32 @@ def embed_items(
         If another argument is not as said.
     """
     check_kind("backbone", backbone, nn.Module)
-    check_items(items)
+    own = as_protocol(items)
     check_kind("precision", precision, torch.dtype)
     device = resolve_device(device)
     was_training = backbone.training
     backbone.eval()
     try:
         batches = [
-            embed_batch(backbone, own_float(block, device), precision)
-            for block in torch.split(items, _batch_size(items, device))
+            embed_batch(backbone, own_float(batch, device), precision)
+            for block, size in _blocks(own, device)
+            for batch in torch.split(block, size)
         ]
     finally:
         backbone.train(was_training)
     return torch.cat(batches)
 
 
-def _batch_size(items: Tensor, device: torch.device) -> int:
+def _blocks(items: Items, device: torch.device) -> Iterator[tuple[Tensor, int]]:
+    """Yield all items in blocks, with the size of the batches that these hold."""
+    size = _batch_size(items, device)
+    # What is read ahead comes in larger blocks: whole batches, so that these are the same.
+    whole = size * max(1, getattr(items, "block", size) // size)
+    for block in blocks_of(items, whole):
+        yield block, size
+
+
+def _batch_size(items: Items, device: torch.device) -> int:
     if device.type != "cpu":
         return _BATCH
-    return min(_BATCH, max(1, _PROCESSOR_NUMBERS // max(1, items[:1].numel())))
+    return min(_BATCH, max(1, _PROCESSOR_NUMBERS // max(1, math.prod(items.shape[1:]))))

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from siamesekit._params import Part
 from siamesekit.samplers import Sampler
 from siamesekit.training._surroundings import attributes, surroundings
-from siamesekit.training.items import Augment
+from siamesekit.training.items import Augment, Items, as_protocol
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Plan, Validate
 
@@ -43,7 +43,7 @@ _CHANGED_BY_USE = (
 
 def fingerprint(
     line: TrainingLine,
-    items: Tensor,
+    items: Tensor | Items,
     sampler: Sampler,
     plan: Plan,
     augment: Augment | None,
@@ -68,7 +68,7 @@ def fingerprint(
     """
     own = ("learning_rate", "weight_decay", "optimizer", "schedule", "averaging", "patience")
     aspects: dict[str, Any] = {
-        "data": items,
+        "data": as_protocol(items),
         "labels": sampler.labels,
         "groups": sampler.groups,
         "sampler": sampler,
@@ -157,6 +157,8 @@ class _Feeder:
             self.mark(type(value).__name__ if not isinstance(value, float) else "float", value)
         elif isinstance(value, bytes | bytearray | PurePath | torch.dtype | torch.device):
             self.mark(type(value).__name__, value)
+        elif isinstance(value, Items):
+            self.feed(value.content())
         elif isinstance(value, Tensor):
             self._tensor(value)
         elif isinstance(value, np.ndarray):

@@ -13,7 +13,7 @@ from siamesekit.samplers import Sampler
 from siamesekit.training.checkpoint import Checkpoint
 from siamesekit.training.fingerprint import fingerprint
 from siamesekit.training.history import History
-from siamesekit.training.items import Augment, check_items
+from siamesekit.training.items import Augment, Items, as_protocol
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Callback, Plan, Validate
 from siamesekit.training.run import Run
@@ -23,7 +23,7 @@ __all__ = ["Callback", "Plan", "Validate", "train"]
 
 def train(
     line: TrainingLine,
-    items: Tensor,
+    items: Tensor | Items,
     labels: Tensor,
     sampler: Sampler,
     plan: Plan | None = None,
@@ -41,8 +41,8 @@ def train(
     ----------
     line : TrainingLine
         Built, and on the device where it is to train.
-    items : Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
-        On the line's device, or on the CPU where the device has not the room.
+    items : Tensor of uint8, bool or float, or Items, shape (n, c, h, w) or (n, f)
+        A tensor is on the line's device, or on the CPU where the device has not the room.
     labels : Tensor of int64, shape (n,)
     sampler : Sampler
         Bound to `labels`.
@@ -98,8 +98,8 @@ def train(
     check_kind("plan", plan, Plan, none=True)
     check_kind("checkpoint", checkpoint, Checkpoint, none=True)
     check_integer("seed", seed, low=0)
-    check_items(items)
-    _check_labels(labels, len(items))
+    own = as_protocol(items)
+    _check_labels(labels, len(own))
     if augment is not None:
         check_callable("augment", augment, "(batch, generator) -> batch")
     plan = plan or Plan()
@@ -110,11 +110,11 @@ def train(
         check_callable("validate", validate, "(line) -> score")
     # Whatever mode the caller is in: without gradients nothing would be learned.
     with torch.inference_mode(False), torch.enable_grad():
-        run = Run(line, items, labels, sampler, plan, augment, seed)
+        run = Run(line, own, labels, sampler, plan, augment, seed)
         run.check_validation(validate)
         file = None
         if checkpoint is not None and run.weights:
-            marks = fingerprint(line, items, sampler, plan, augment, validate, seed, facts)
+            marks = fingerprint(line, own, sampler, plan, augment, validate, seed, facts)
             file = checkpoint.of_run(marks, plan.max_epochs)
             if (state := file.read()) is not None:
                 with file.explaining():

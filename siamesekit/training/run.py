@@ -18,7 +18,7 @@ from siamesekit.training.drawing import drawing_of
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import TRY_FINITE, HealthMonitor, batch_health
 from siamesekit.training.history import EpochMeans, History
-from siamesekit.training.items import Augment, draw_batch
+from siamesekit.training.items import Augment, Items, finish_batch
 from siamesekit.training.line import Charge, TrainingLine
 from siamesekit.training.optimisation import (
     check_moments,
@@ -43,7 +43,7 @@ class Run:
     """State of one call of `train`."""
 
     line: TrainingLine
-    items: Tensor
+    items: Items
     labels: Tensor
     sampler: Sampler
     plan: Plan
@@ -57,9 +57,7 @@ class Run:
     best_weights: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        self.device = next(
-            (p.device for p in self.line.parameters()), torch.device(self.items.device)
-        )
+        self.device = next((p.device for p in self.line.parameters()), self.items.device)
         self.labels = self.labels.to(self.device)
         plan, steps = self.plan, max(1, self.plan.max_epochs * len(self.sampler))
         self.weights = [p for p in self.line.parameters() if p.requires_grad]
@@ -105,8 +103,9 @@ class Run:
         self.line.train()
         renewed = False
         with drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment):
-            for index in self.sampler:
-                if self._step(index, generator, means, keep=not renewed):
+            for index, raw in self.items.batches(self.sampler, seed=stream):
+                batch = finish_batch(raw, self.augment, generator, self.device)
+                if self._step(index, batch, means, keep=not renewed):
                     renewed = True
                 else:
                     skipped += 1
@@ -129,12 +128,9 @@ class Run:
             self._keep_best(numbers["validation"])
         return numbers
 
-    def _step(
-        self, index: Tensor, generator: torch.Generator, means: EpochMeans, keep: bool
-    ) -> bool:
+    def _step(self, index: Tensor, batch: Tensor, means: EpochMeans, keep: bool) -> bool:
         """Take one step; return False where it was not finite, and so changed nothing."""
         flat = index.flatten()
-        batch = draw_batch(self.items, flat, self.augment, generator, self.device)
         labels = self.labels[flat.to(self.device)]
         forward = self.line.forward_pairs if index.ndim == 2 else self.line.forward
         rewind = Rewind(self.line)
@@ -197,7 +193,7 @@ class Run:
         """Return whether the weights are finite and embed a batch that was fine before."""
         if self.good_index is None or not bool(all_finite(list(self.line.parameters()))):
             return False
-        some = self.items[self.good_index.to(self.items.device)]
+        some = self.items.take(self.good_index)
         embedded = embed_items(self.line.backbone, some, self.device, self.line.precision)
         return bool(all_finite([embedded]))
 
