@@ -110,7 +110,16 @@ class TrainingLine(nn.Module):
         x : Tensor of float, shape (b, c, h, w) or (b, f)
         labels : Tensor of int64, shape (b,)
         """
-        embeddings = self.embed(x)
+        return self.charge(self.embed(x), labels)
+
+    def charge(self, embeddings: Tensor, labels: Tensor) -> Charge:
+        """Charge a batch that is embedded; `forward` is `embed` and this.
+
+        Parameters
+        ----------
+        embeddings : Tensor of float32, shape (b, d)
+        labels : Tensor of int64, shape (b,)
+        """
         try:
             return self._charge(embeddings, labels)
         except Exception:
@@ -146,12 +155,26 @@ class TrainingLine(nn.Module):
         InvalidParameterError
             If the loss is not one on pairs, or there is a miner.
         """
+        return self.charge_pairs(self.embed(x), labels)
+
+    def charge_pairs(self, embeddings: Tensor, labels: Tensor) -> Charge:
+        """Charge a two-tower batch that is embedded; `forward_pairs` is `embed` and this.
+
+        Parameters
+        ----------
+        embeddings : Tensor of float32, shape (2n, d)
+        labels : Tensor of int64, shape (2n,)
+
+        Raises
+        ------
+        InvalidParameterError
+            If the loss is not one on pairs, or there is a miner.
+        """
         if not isinstance(self.loss, PairLoss) or self.miner is not None:
             raise InvalidParameterError(
                 "a sampler of pairs needs a loss on pairs ('bce', 'contrastive') and no miner; "
                 f"got loss {type(self.loss).__name__} and miner {_name(self.miner)}."
             )
-        embeddings = self.embed(x)
         scores: Tensor = self.head.pairs(embeddings[0::2], embeddings[1::2])
         same = labels[0::2] == labels[1::2]
         loss = self.loss.pair_loss(scores, same)
