@@ -17,7 +17,7 @@ from siamesekit.miners import pml as pml_miners
 PAGE = Path(__file__).with_name("zoo.md")
 COMMAND = "python docs/build_zoo.py"
 # A kind without built-in parts is for plugins alone.
-KINDS = tuple(kind for kind in registry.KINDS if registry.names(kind))
+KINDS = tuple(kind for kind in registry.KINDS if registry.names(kind, plugins=False))
 FAMILIES = {"losses": pml_losses.UNFIT, "miners": pml_miners.UNFIT}
 
 

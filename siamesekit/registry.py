@@ -10,7 +10,7 @@ is imported. A third-party distribution adds a part with an entry point whose gr
 import importlib
 import inspect
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,14 +28,19 @@ __all__ = [
     "ARGUMENTS",
     "KINDS",
     "Kind",
+    "built_in",
     "check",
     "create",
+    "distribution_of",
+    "entry_of",
     "get",
     "make",
     "name_of",
     "names",
+    "offered",
     "register",
     "register_family",
+    "strays",
 ]
 
 
@@ -81,6 +86,7 @@ class _Family(NamedTuple):
     get: Callable[[str], type[Any]]
     names: Callable[[], Iterable[str]]
     name_of: Callable[[type[Any]], str | None]
+    distribution: str | None
 
 
 _builtins: dict[str, dict[str, type[Any]]] = {kind: {} for kind in KINDS}
@@ -127,6 +133,7 @@ def register_family(
     get: Callable[[str], type[Any]],
     names: Callable[[], Iterable[str]],
     name_of: Callable[[type[Any]], str | None] | None = None,
+    distribution: str | None = None,
 ) -> None:
     """Serve every name ``"prefix:rest"`` of `kind` through ``get(rest)``.
 
@@ -143,6 +150,8 @@ def register_family(
     name_of : callable, optional
         Takes any class and returns what follows the colon where `get` made it, else None; by
         default its own name is looked for among `names`.
+    distribution : str, optional
+        What installed the parts, where it is not the package that registers the family.
 
     Raises
     ------
@@ -159,7 +168,7 @@ def register_family(
         name = cls.__name__
         return name if name in set(names()) and get(name) is cls else None
 
-    family = _Family(get, names, listed if name_of is None else name_of)
+    family = _Family(get, names, listed if name_of is None else name_of, distribution)
     _families[check_choice("kind", kind, KINDS)][prefix] = family
 
 
@@ -180,6 +189,71 @@ def names(kind: str, *, plugins: bool = True) -> list[str]:
     for prefix, family in _families[kind].items():
         own |= {f"{prefix}:{rest}" for rest in family.names()}
     return sorted(own)
+
+
+def built_in(kind: str) -> list[tuple[str, type[Any]]]:
+    """Return name and class of every part of `kind` that no entry point offers, by name.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    """
+    return [(name, get(kind, name)) for name in names(kind, plugins=False)]
+
+
+def offered(kind: str) -> tuple[EntryPoint, ...]:
+    """Return the entry points of installed distributions for `kind`; none is imported.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    """
+    return _entry_points(check_choice("kind", kind, KINDS))
+
+
+def entry_of(kind: str, name: str) -> EntryPoint | None:
+    """Return the entry point by which `get` finds a part; None where it is built in.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    name : str
+    """
+    _load_builtins(kind)
+    if name in _builtins[kind]:
+        return None
+    return next((entry for entry in _entry_points(kind) if entry.name == name), None)
+
+
+def distribution_of(kind: str, name: str) -> str | None:
+    """Return the distribution of the family that serves `name`, if another package's.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    name : str
+    """
+    prefix, colon, _ = name.partition(":")
+    family = _families[kind].get(prefix) if colon else None
+    return None if family is None else family.distribution
+
+
+def strays() -> list[str]:
+    """Return a sentence on each entry point in a group that is nearly one of a kind, but is none.
+
+    What such an entry point offers nothing finds: its author has most likely misspelt the group.
+    """
+    known = [f"siamesekit.{kind}" for kind in KINDS]
+    return [
+        f"{_distribution(entry)} offers {entry.name!r} in the entry-point group {group!r}, which "
+        f"is no kind of siamesekit's.{near_matches(group, known)}"
+        for group, entry in _near_groups(entry_points(), known)
+        if group not in known
+    ]
 
 
 def get(kind: str, name: str) -> type[Any]:
@@ -403,17 +477,23 @@ def _origin(cls: type[Any]) -> tuple[str, str]:
 
 def _strays(kind: str, name: str) -> str:
     """Return a sentence on the part that an entry point of a misspelt group or kind offers."""
-    known = {f"siamesekit.{other}" for other in KINDS}
-    every = entry_points()
-    for group in sorted(every.groups - {f"siamesekit.{kind}"}):
-        near = group in known or group.startswith("siamesekit") or near_matches(group, known)
-        for entry in every.select(group=group, name=name) if near else ():
+    known = [f"siamesekit.{other}" for other in KINDS]
+    for group, entry in _near_groups(entry_points(name=name), known):
+        if group != f"siamesekit.{kind}":
             what = "another kind" if group in known else "no kind of siamesekit's"
             return (
                 f" {_distribution(entry)} offers {name!r} in the entry-point group {group!r}, "
                 f"which is {what}; that of {kind} is 'siamesekit.{kind}'."
             )
     return ""
+
+
+def _near_groups(entries: Any, known: list[str]) -> Iterator[tuple[str, EntryPoint]]:
+    """Yield the entry points whose groups are of this package, or are spelt much like its own."""
+    for group in sorted(entries.groups):
+        if group.startswith("siamesekit") or near_matches(group, known):
+            for entry in entries.select(group=group):
+                yield group, entry
 
 
 def _load_builtins(kind: str) -> None:

@@ -13,7 +13,7 @@ FLOORS = {
     "registry": -1, "errors": -1, "_types": -1, "_params": -1, "_random": -1, "_checks": -1,
     "_labels": -1, "_triplets": -1, "_float_order": -1, "_eager": -1, "_scores": -1, "_pml": -1,
     "_files": -1, "_copying": -1, "_promise": -1, "environment": -1,
-    "_values": -1, "_allowance": -1,
+    "_values": -1, "_allowance": -1, "_lazy": -1, "_deprecation": -1, "catalogue": -1,
     "data": 0, "samplers": 0,
     "backbones": 1,
     "heads": 2, "miners": 2, "losses": 2,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from siamesekit import registry
+from siamesekit import describe, list_parts, registry
 from siamesekit.data import RandomAffine
 from siamesekit.errors import (
     InvalidParameterError,
@@ -215,3 +215,18 @@ def test_augmentations_are_a_kind() -> None:
     assert "affine" in registry.names("augmentations")
     assert isinstance(registry.create("augmentations", "affine", rotation=3.0), RandomAffine)
     assert registry.names("readers") == sorted(registry.names("readers"))
+
+
+def test_parts_are_listed_with_their_distribution_and_no_plugin_is_imported(shop: Shop) -> None:
+    shop.install("listed-shop", "heads", "listed", "listed_shop:ShopHead", HEAD)
+    (part,) = list_parts("heads", "listed")
+    assert (part.origin, part.summary) == ("listed-shop 1.0", "")
+    assert "listed_shop" not in sys.modules
+    assert describe("heads", "listed").parameters == {"sharpness": 2.0}
+    assert "listed-shop 1.0" in str(describe("heads", "listed"))
+
+
+def test_listing_parts_warns_of_a_misspelt_group(shop: Shop) -> None:
+    shop.install("lost-shop", "losses", "lost", "lost_shop:X", "", group="siamesekit.losss")
+    with pytest.warns(UserWarning, match=r"'lost-shop' 1\.0 .*Did you mean 'siamesekit\.losses'"):
+        list_parts("losses")

@@ -366,4 +366,4 @@ def _name_of(cls: type[Any]) -> str | None:
 
 
 # No name is listed: that would import timm wherever names are; ``timm.list_models()`` knows them.
-register_family("backbones", "timm", adapter, tuple, _name_of)
+register_family("backbones", "timm", adapter, tuple, _name_of, distribution="timm")

@@ -61,7 +61,7 @@ from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
-__all__ = ["SiameseEstimator"]
+__all__ = ["SiameseEstimator", "family"]
 
 _PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -623,8 +623,7 @@ class SiameseEstimator(
 
     @classmethod
     def _from_files(cls, files: Files, parts: Mapping[str, Any]) -> Self:
-        family = {known.__name__: known for known in _descendants(SiameseEstimator)}
-        description, saved_by = _saving.read_description(family, files)
+        description, saved_by = _saving.read_description(family(), files)
         loaded = cls(**_saving.read_params(cls, saved_by, description, parts))
         _saving.restore(loaded, description, files, parts)
         state = description.get("state")
@@ -702,6 +701,11 @@ class SiameseEstimator(
 
     def _embed(self, items: Tensor | Items) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)
+
+
+def family() -> dict[str, type[SiameseEstimator]]:
+    """Return this package's estimators by name."""
+    return {known.__name__: known for known in _descendants(SiameseEstimator)}
 
 
 def _descendants(cls: type[SiameseEstimator]) -> list[type[SiameseEstimator]]:

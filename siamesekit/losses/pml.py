@@ -222,4 +222,4 @@ def __getattr__(name: str) -> type[PMLLoss]:
     return adapter(name)
 
 
-register_family("losses", "pml", adapter, fitting)
+register_family("losses", "pml", adapter, fitting, distribution="pytorch-metric-learning")

@@ -109,4 +109,4 @@ def __getattr__(name: str) -> type[PMLMiner]:
     return adapter(name)
 
 
-register_family("miners", "pml", adapter, fitting)
+register_family("miners", "pml", adapter, fitting, distribution="pytorch-metric-learning")

@@ -1,0 +1,69 @@
+"""Whatever was saved, opened: an estimator's folder or a gallery's file."""
+
+import os
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+from siamesekit._checks import check_path, near_matches
+from siamesekit.errors import InvalidParameterError, SavedModelError
+from siamesekit.estimators import _folder
+from siamesekit.estimators._saving import read_description
+from siamesekit.estimators.base import SiameseEstimator, family
+from siamesekit.gallery import Gallery
+
+__all__ = ["load"]
+
+
+def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Gallery:
+    """Return what was saved at a path, as what it was saved by.
+
+    Parameters
+    ----------
+    path : path-like
+        Folder that an estimator's ``save`` wrote, or file that a gallery's did.
+    **parts
+        As for the ``load`` of that class: arguments that have no name in the registry
+        (``backbone=MyNet()``) or are to be replaced (``device="cpu"``); of a gallery its ``head``
+        and so on.
+
+    Returns
+    -------
+    SiameseClassifier, SiameseVerifier, SiameseEmbedder or Gallery
+
+    Raises
+    ------
+    SavedModelError
+        If there is nothing, or it is damaged or of a newer version.
+    InvalidParameterError
+        If `parts` names no argument.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import siamesekit
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     siamesekit.SiameseEmbedder.from_pretrained("omniglot").save(folder)
+    ...     type(siamesekit.load(folder)).__name__
+    'SiameseEmbedder'
+    """
+    checked = check_path("path", path)
+    if not checked.is_dir():
+        _check_known(parts, list(signature(Gallery.load).parameters)[1:])
+        return Gallery.load(checked, **parts)
+    try:
+        with _folder.opened(checked) as files:
+            _, saved_by = read_description(family(), files)
+    except SavedModelError as error:
+        raise SavedModelError(f"{checked} cannot be loaded: {error}.") from error
+    opened: SiameseEstimator = saved_by.load(checked, **parts)
+    return opened
+
+
+def _check_known(given: Mapping[str, Any], known: list[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise InvalidParameterError(
+                f"{name!r} is no argument of Gallery.load; allowed: {', '.join(map(repr, known))}."
+                f"{near_matches(name, known)}"
+            )
