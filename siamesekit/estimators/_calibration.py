@@ -258,7 +258,7 @@ def score_pairs(head: Head, vectors: Tensor, i: Tensor, j: Tensor) -> np.ndarray
     with torch.inference_mode():
         for start in range(0, len(i), rows):
             a, b = (side[start : start + rows].to(vectors.device) for side in (i, j))
-            scores[start : start + rows] = head.pairs(vectors[a], vectors[b]).double().cpu()
+            scores[start : start + rows] = head.pairs(vectors[a], vectors[b]).cpu()
     return scores
 
 

@@ -130,7 +130,7 @@ def _map(
         vectors = embed(items)
         falls.append(whole - _finite(score(vectors, other.expand_as(vectors))))
     total, times = (np.zeros(tuple(item.shape[-2:]), dtype=np.float64) for _ in range(2))
-    for part, fall in zip(parts, torch.cat(falls).double().tolist(), strict=True):
+    for part, fall in zip(parts, torch.cat(falls).tolist(), strict=True):
         total[part[-2:]] += fall
         times[part[-2:]] += 1
     mean: FloatArray = (total / times).astype(np.float32)

@@ -22,7 +22,7 @@ def share_of_ties(scores: Tensor, answers: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of float64, shape (...)
+    Tensor of float64, shape (...), on the CPU
 
     Raises
     ------
@@ -34,7 +34,8 @@ def share_of_ties(scores: Tensor, answers: Tensor) -> Tensor:
     best = known & (scores == scores.masked_fill(~known, -torch.inf).amax(dim=-1, keepdim=True))
     hit = best.gather(-1, answers.long().unsqueeze(-1)).squeeze(-1)
     # Where nothing is known nothing is best.
-    return hit.double() / best.sum(-1).clamp(min=1)
+    # Not every device has the wide type.
+    return hit.cpu().double() / best.sum(-1).clamp(min=1).cpu()
 
 
 def _check(scores: Tensor, answers: Tensor) -> None:

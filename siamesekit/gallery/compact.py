@@ -245,9 +245,9 @@ def _longest(vectors: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """
     n, d = vectors.shape
     wide = n < d
-    product = torch.zeros(min(n, d), min(n, d), dtype=torch.float64, device=vectors.device)
+    product = torch.zeros(min(n, d), min(n, d), dtype=torch.float64)
     for part in torch.split(vectors, _ROWS, dim=1 if wide else 0):
-        own = part.double()
+        own = part.cpu().double()  # not every device has the wide type
         product += own @ own.T if wide else own.T @ own
     values, found = torch.linalg.eigh(product)
     found, values = found[:, -size:].flip(1), values[-size:].flip(0)
@@ -257,8 +257,8 @@ def _longest(vectors: Tensor, size: int) -> tuple[Tensor, Tensor]:
             f"vectors must have at least {size} directions that differ; got {there}."
         )
     if wide:
-        found = vectors.T @ (found * values.rsqrt()).float()
-    return found.float(), values.float()
+        found = vectors.T @ (found * values.rsqrt()).float().to(vectors.device)
+    return found.float().to(vectors.device), values.float().to(vectors.device)
 
 
 def as_projection(projection: Projection | int | None) -> Projection | None:

@@ -876,7 +876,7 @@ class Gallery(OpenSet):
         with torch.autocast(queries.device.type, enabled=False):
             for tile in ready.tiles(queries):
                 columns = torch.from_numpy(now.ranks[ready.codes[tile.groups]])
-                own = tile.scores.to(scores)
+                own = tile.scores.to(scores.device).to(scores.dtype)  # no float64 on a device
                 scores[tile.rows].index_copy_(1, columns.to(scores.device), own)
         check_scores(scores.amax(1).cpu().numpy(), 0)
 

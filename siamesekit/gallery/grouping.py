@@ -95,7 +95,7 @@ class Tree:
     @torch.inference_mode()
     def __init__(self, head: Head, vectors: Tensor) -> None:
         with torch.autocast(vectors.device.type, enabled=False):
-            scores = head(vectors, vectors).double().cpu().numpy()
+            scores = head(vectors, vectors).cpu().double().numpy()
         self._top = scores.max()
         distances = self._top - (scores + scores.T) / 2
         np.fill_diagonal(distances, 0.0)

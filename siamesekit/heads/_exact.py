@@ -132,7 +132,9 @@ def centre(a: Tensor, b: Tensor) -> Tensor:
     if not sample.numel():
         return sample.new_zeros(sample.shape[1])
     peaks = torch.linalg.vector_norm(sample, torch.inf, dim=1)
-    return sample[peaks.nanmedian(0).indices].nan_to_num(0.0, 0.0, 0.0)
+    # Indexed by a tensor of one: a bare number would be waited for.
+    place = peaks.nanmedian(0).indices.view(1)
+    return sample.index_select(0, place)[0].nan_to_num(0.0, 0.0, 0.0)
 
 
 def _divided(x: Tensor) -> Tensor:

@@ -110,10 +110,12 @@ def _sum_of_slices(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted distances, (…, m, n), of (…, m, d) and (…, n, d)."""
     # cdist adds a pair's differences in their order, so that no sum depends on the other rows.
     total = a.new_zeros(*a.shape[:-1], b.shape[-2])
-    for columns, sign in ((weight > 0, 1), (weight < 0, -1)):
+    signs = weight.detach().sign().cpu()  # one transfer: how many of a sign there are is a shape
+    for sign in (1, -1):
+        columns = (signs == sign).nonzero().squeeze(1).to(weight.device)
         scale = weight[columns].abs()
-        slices_a = torch.split(a[..., columns] * scale, _SLICE, dim=-1)
-        slices_b = torch.split(b[..., columns] * scale, _SLICE, dim=-1)
+        slices_a = torch.split(a.index_select(-1, columns) * scale, _SLICE, dim=-1)
+        slices_b = torch.split(b.index_select(-1, columns) * scale, _SLICE, dim=-1)
         for slice_a, slice_b in zip(slices_a, slices_b, strict=True):
             total.add_(torch.cdist(slice_a, slice_b, p=1.0), alpha=sign)
     return total

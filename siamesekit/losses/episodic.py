@@ -94,7 +94,8 @@ class EpisodicLoss(RowLoss):
     ) -> Share:
         if tuples is not None:
             raise InvalidParameterError("loss 'episodic' takes no miner; set miner=None.")
-        classes, own = torch.unique(labels, return_inverse=True)
+        # Who is query and who support is worked out on the host: their numbers are shapes.
+        classes, own = torch.unique(labels.cpu(), return_inverse=True)
         sizes = torch.bincount(own, minlength=len(classes))
         if isinstance(self.shot, str):
             everyone = torch.ones_like(own, dtype=torch.bool)
@@ -107,11 +108,11 @@ class EpisodicLoss(RowLoss):
                 after = sizes[own] - 1 - before
                 ways.append((after >= self.shot, after < self.shot))
         # Read from either end a batch has as many queries, so all weigh the same.
-        number = sum(is_query[start : start + len(scores)].sum() for is_query, _ in ways)
+        number = sum(int(is_query[start : start + len(scores)].sum()) for is_query, _ in ways)
         total = differentiable_zero(scores)
         for way in ways:
             total = total + self._cross_entropy(scores / self.temperature, own, start, *way)
-        return Share(total, labels.new_zeros(()) + number)
+        return Share(total, labels.new_full((), number))
 
     def _check_sizes(self, classes: Tensor, sizes: Tensor, shot: int) -> None:
         short = sizes < shot
@@ -131,18 +132,22 @@ class EpisodicLoss(RowLoss):
             return differentiable_zero(scores)
         queries = rows + start
         counts = is_support.expand(len(rows), -1).clone()
-        counts[torch.arange(len(rows), device=rows.device), queries] = False
+        counts[torch.arange(len(rows)), queries] = False
+        n_classes, place, answers = int(own.max()) + 1, _appearance(own), own[queries]
+        counts, rows, own, place, answers = (
+            x.to(scores.device, non_blocking=True) for x in (counts, rows, own, place, answers)
+        )
         of_query = scores[rows].masked_fill(~counts, 0)
-        empty = scores.new_zeros(len(rows), int(own.max()) + 1)
+        empty = scores.new_zeros(len(rows), n_classes)
         sums = empty.index_add(1, own, of_query)
         supports = empty.index_add(1, own, counts.to(scores.dtype))
-        logits, answers = sums / supports, own[queries]
+        logits = sums / supports
         loss = functional.cross_entropy(
             logits, answers, label_smoothing=self.label_smoothing, reduction="sum"
         )
         if self.way is None:
             return loss
-        episode = _appearance(own) // self.way
+        episode = place // self.way
         elsewhere = episode[None, :] != episode[answers][:, None]
         among = logits.masked_fill(elsewhere, -torch.inf)
         # No smoothing here: it would charge for the classes of other episodes, which are out.

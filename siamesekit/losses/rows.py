@@ -28,10 +28,14 @@ class Share(NamedTuple):
         Sum of the charges of these rows, each by its weight.
     weight : Tensor, shape ()
         Sum of the weights, without a gradient; 0 where nothing is charged.
+    counted : tuple of two Tensors of int64, shape (), or None
+        How many triplets cost something, and how many there are, where the loss has counted all
+        of these rows: no one need count them again.
     """
 
     total: Tensor
     weight: Tensor
+    counted: tuple[Tensor, Tensor] | None = None
 
     def mean(self) -> Tensor:
         """Return the loss of these rows alone: the mean charge, or a differentiable 0."""
@@ -88,7 +92,7 @@ class RowLoss(Loss):
         check_scores(inputs, labels, start)
         check_tuples(tuples, len(labels), start, len(inputs))
         share = self.charge_rows(in_float32(inputs), labels, tuples, start)
-        return Share(unless_nan(share.total, inputs), share.weight)
+        return share._replace(total=unless_nan(share.total, inputs))
 
     @abstractmethod
     def charge_rows(

@@ -92,7 +92,8 @@ class TripletLoss(RowLoss):
                 "margin 'soft' needs a miner: over all triplets of a batch only a number serves."
             )
         sums = sum_over_triplets(distances, labels, self.margin, start)
-        return Share(sums.total, sums.n_active if self.reduction == "active" else sums.n_triplets)
+        counted = sums.n_active, sums.n_triplets
+        return Share(sums.total, counted[0 if self.reduction == "active" else 1], counted)
 
 
 @register("losses", "batch-all")

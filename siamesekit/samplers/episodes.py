@@ -128,9 +128,9 @@ class EpisodeSampler(Sampler):
             if self.aligned:
                 turns = self._places(int(sizes[0]), generator)
             else:
-                turns = (dealt[classes, None] + torch.arange(each)) % sizes[classes, None]
+                turns = (dealt[classes][:, None] + torch.arange(each)) % sizes[classes][:, None]
                 dealt[classes] += each
-            yield order[starts[classes, None] + turns].flatten()
+            yield order[starts[classes][:, None] + turns].flatten()
 
     def _places(self, size: int, generator: torch.Generator) -> Tensor:
         """Return which items of each class an aligned batch takes, the same a whole episode."""

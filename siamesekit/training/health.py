@@ -70,11 +70,16 @@ def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
         different = ~same
         same = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
     return {
-        "distance_same": distances[same].mean(),
-        "distance_different": distances[different].mean(),
+        "distance_same": _mean_of(distances, same),
+        "distance_different": _mean_of(distances, different),
         "spread": _spread(charge.embeddings),
         "active": _active_share(distances, charge, margin),
     }
+
+
+def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Return the mean of some values; NaN of none. How many they are the device need not say."""
+    return torch.where(chosen, values, 0).sum() / chosen.sum()
 
 
 def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Tensor:
@@ -83,6 +88,9 @@ def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Te
     if isinstance(charge.tuples, Triplets):
         a, p, n = charge.tuples
         return (distances[a, p] - distances[a, n] + margin > 0).float().mean()
+    if charge.counted is not None:
+        active, total = charge.counted
+        return active / total
     active, total = charge.labels.new_zeros(()), charge.labels.new_zeros(())
     classes = Classes.of(charge.labels)
     for rows in row_blocks(distances):

@@ -13,6 +13,7 @@ from siamesekit.backbones.freezing import still_norms
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
 from siamesekit.losses import Loss, PairLoss
+from siamesekit.losses.rows import RowLoss
 from siamesekit.miners import Miner
 from siamesekit.training.embedding import embed_batch
 
@@ -33,6 +34,8 @@ class Charge:
     labels : Tensor of int64, shape (b,)
     tuples : Pairs or Triplets or None
         What the miner chose; None without a miner.
+    counted : tuple of two Tensors of int64, shape (), or None
+        See `Share`.
     """
 
     loss: Tensor
@@ -40,6 +43,7 @@ class Charge:
     scores: Tensor
     labels: Tensor
     tuples: Tuples | None
+    counted: tuple[Tensor, Tensor] | None = None
 
 
 class TrainingLine(nn.Module):
@@ -139,8 +143,16 @@ class TrainingLine(nn.Module):
         if self.miner is not None:
             chosen_from = scores if self.miner.takes == "scores" else embeddings
             tuples = self.miner(chosen_from.detach(), labels)
-        loss = self.loss(embeddings if on_embeddings else scores, labels, tuples)
-        return Charge(loss, embeddings.detach(), scores.detach(), labels, tuples)
+        loss, counted = self._loss(embeddings if on_embeddings else scores, labels, tuples)
+        return Charge(loss, embeddings.detach(), scores.detach(), labels, tuples, counted)
+
+    def _loss(
+        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        if isinstance(self.loss, RowLoss) and type(self.loss).forward is RowLoss.forward:
+            share = self.loss.share(inputs, labels, tuples)
+            return share.mean(), share.counted
+        return self.loss(inputs, labels, tuples), None
 
     def forward_pairs(self, x: Tensor, labels: Tensor) -> Charge:
         """Charge a two-tower batch: item ``2k`` meets item ``2k + 1`` and no other.

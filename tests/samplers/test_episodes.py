@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -133,3 +135,17 @@ def test_aligned_classes_of_other_sizes_are_refused() -> None:
     labels = torch.tensor([0, 0, 1, 1, 1])
     with pytest.raises(InvalidDataError, match=r"aligned=True.*2 to 3"):
         EpisodeSampler(2, aligned=True).bind(labels)
+
+
+@pytest.mark.parametrize("groups", [False, True])
+def test_an_episode_is_drawn_in_steps_of_its_way_however_many_classes(
+    largest_tensor: Any, groups: bool
+) -> None:
+    labels = torch.arange(50_000).repeat_interleave(2)
+    sampler = EpisodeSampler(5).bind(labels, labels // 20 if groups else None)
+    batches = iter(sampler)
+    next(batches)  # an epoch's own work: shuffling, once
+    with largest_tensor:
+        for _ in range(5):
+            next(batches)
+    assert largest_tensor.elements <= 4 * 20
