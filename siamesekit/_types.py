@@ -1,11 +1,14 @@
 """Types that cross the floors."""
 
-from typing import Literal, NamedTuple, get_args
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 __all__ = [
     "AGGREGATES",
@@ -13,6 +16,7 @@ __all__ = [
     "ArrayLike",
     "FloatArray",
     "IntArray",
+    "ItemsLike",
     "Neighbours",
     "Pairs",
     "Shape",
@@ -21,6 +25,8 @@ __all__ = [
 ]
 
 ArrayLike = npt.ArrayLike | Tensor
+ItemsLike = ArrayLike | Sequence[str | os.PathLike[str]] | Dataset[Any]
+"""What an estimator takes for items: numbers, paths of files, or a map-style data set."""
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Shape = tuple[int, ...]

@@ -1,5 +1,6 @@
 """What was learned beside no learning, on the classes that chose among epochs."""
 
+import math
 import warnings
 
 import numpy as np
@@ -9,10 +10,14 @@ from torch import Tensor
 from siamesekit._types import IntArray
 from siamesekit.evaluation import Episodes, fit_baselines
 from siamesekit.evaluation.baselines.table import score_baselines_on_episodes
-from siamesekit.training import TrainingHealthWarning
+from siamesekit.training import Items, TrainingHealthWarning
+from siamesekit.training.items import blocks_of
 
 __all__ = ["compare_with_baselines"]
 
+_NUMBERS = 1 << 24
+"""Of items that are read when needed, at most: baselines hold some copies of all in float64."""
+_BLOCK = 64
 _ITEMS = 4096
 """Of the background, at most: no baseline looks at more."""
 _WIDE_ENOUGH = 1.645
@@ -22,9 +27,9 @@ _WIDE_ENOUGH = 1.645
 def compare_with_baselines(
     own: np.ndarray,
     episodes: Episodes,
-    background: Tensor,
+    background: Tensor | Items,
     codes: IntArray,
-    held_out: Tensor,
+    held_out: Tensor | Items,
     *,
     verbose: bool,
 ) -> dict[str, float]:
@@ -35,7 +40,7 @@ def compare_with_baselines(
     own : ndarray of float64, shape (episodes,)
         Accuracy of what was trained on each episode.
     episodes : Episodes
-    background, held_out : Tensor, shape (n, …) and (m, …)
+    background, held_out : Tensor or Items, shape (n, …) and (m, …)
         Items as they were given, of the classes trained on, and those of the
         episodes.
     codes : ndarray of int64, shape (n,)
@@ -51,8 +56,11 @@ def compare_with_baselines(
     some = np.random.default_rng(0).permutation(len(codes))[:_ITEMS]
     if len(np.unique(codes[some])) == len(some):
         return {}  # there is no spread within classes to learn from
-    fitted = fit_baselines(background[torch.from_numpy(some).to(background.device)], codes[some])
-    table = score_baselines_on_episodes(fitted, held_out, episodes)
+    background = background[torch.from_numpy(some).to(background.device)]
+    if isinstance(held_out, Items) and _numbers(background) + _numbers(held_out) > _NUMBERS:
+        return {}  # they are not in memory, and there is a reason for it
+    fitted = fit_baselines(_loaded(background), codes[some])
+    table = score_baselines_on_episodes(fitted, _loaded(held_out), episodes)
     means = {name: float(scores.mean()) for name, scores in table.items()}
     best = max(means, key=lambda name: means[name])
     if verbose:
@@ -69,3 +77,12 @@ def compare_with_baselines(
             stacklevel=5,
         )
     return means
+
+
+def _numbers(items: Tensor | Items) -> int:
+    return math.prod(items.shape)
+
+
+def _loaded(items: Tensor | Items) -> Tensor:
+    """Return items as a tensor, whether they are in memory or not."""
+    return items if isinstance(items, Tensor) else torch.cat(list(blocks_of(items, _BLOCK)))

@@ -10,6 +10,7 @@ from siamesekit._checks import (
     check_flag,
     check_path,
     choice,
+    integer,
     number,
     optional,
     or_callable,
@@ -25,6 +26,9 @@ from siamesekit.training import Checkpoint, resolve_device
 from siamesekit.training._constraints import PLAN
 
 __all__ = ["CONSTRAINTS"]
+
+
+_MOST_WORKERS = 1024
 
 
 def _part(name: str, value: object) -> None:
@@ -94,6 +98,8 @@ CONSTRAINTS: dict[str, Check] = {
     "held_out": optional(number(0.0, 1.0, open_low=True, open_high=True)),
     "callbacks": _callbacks,
     "checkpoint": optional(_checkpoint),
+    "reader": optional(_part),
+    "n_workers": optional(integer(0, _MOST_WORKERS)),
     "device": _device,
     "precision": choice(("auto", "float32", "bfloat16")),
     "random_state": check_random_state,

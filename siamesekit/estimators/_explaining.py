@@ -1,5 +1,6 @@
 """Single items, and what stands in their place where a part is hidden."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,14 @@ import torch
 from torch import Tensor
 
 from siamesekit._checks import check_choice, check_number, shown
-from siamesekit._types import ArrayLike
+from siamesekit._types import ItemsLike
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.estimators._streams import is_stream
 from siamesekit.evaluation import Explanation
 from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.occlusion import blurred, explain_pair
 from siamesekit.training import embed_items
-from siamesekit.training.items import as_float
+from siamesekit.training.items import as_float, as_protocol
 
 __all__ = ["explain"]
 
@@ -22,8 +24,8 @@ _BLUR = 7
 
 def explain(
     estimator: Any,
-    a: ArrayLike,
-    b: ArrayLike,
+    a: ItemsLike,
+    b: ItemsLike,
     patch: int | None,
     stride: int | None,
     fill: str | float,
@@ -47,11 +49,13 @@ def explain(
     )
 
 
-def _one(estimator: Any, item: ArrayLike, name: str) -> Tensor:
+def _one(estimator: Any, item: ItemsLike, name: str) -> Tensor:
     """Return one item as the network takes it, in floats, shape (f,) or (c, h, w)."""
     rank = 1 + len(estimator.input_shape_)
-    if getattr(item, "ndim", None) != rank:
-        array: Any = item if isinstance(item, Tensor) else as_array(item, name)
+    if isinstance(item, str | os.PathLike):
+        item = [item]
+    elif not is_stream(item) and getattr(item, "ndim", None) != rank:
+        array: Any = item if isinstance(item, Tensor) else as_array(item, name)  # type: ignore[arg-type]
         if array.ndim == 0:
             raise InvalidDataError(
                 f"{name} must be an item of shape {estimator.input_shape_}; got {shown(item)}."
@@ -60,7 +64,7 @@ def _one(estimator: Any, item: ArrayLike, name: str) -> Tensor:
     items = estimator._check_items(item, name)
     if len(items) != 1:
         raise InvalidDataError(f"{name} must be one item; got {len(items)}.")
-    return as_float(items)[0]
+    return as_float(as_protocol(items).take(torch.zeros(1, dtype=torch.int64)))[0]
 
 
 def _hidden(estimator: Any, item: Tensor, fill: str | float) -> Tensor:

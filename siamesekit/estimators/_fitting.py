@@ -29,6 +29,7 @@ from siamesekit.samplers import BalancedSampler, EpisodeSampler, Sampler
 from siamesekit.training import (
     Checkpoint,
     History,
+    Items,
     Plan,
     TrainingLine,
     embed_items,
@@ -60,7 +61,7 @@ class Material:
 
     Attributes
     ----------
-    items : Tensor, shape (n, c, h, w) or (n, f)
+    items : Tensor or Items, shape (n, c, h, w) or (n, f)
     labels : Tensor of int64, shape (n,)
         Class of each item as the loss sees it, ``0 .. k - 1``.
     sampler : Sampler
@@ -75,7 +76,7 @@ class Material:
         each, as far as it is known.
     """
 
-    items: Tensor
+    items: Tensor | Items
     labels: Tensor
     sampler: Sampler
     validate: Validate | None
@@ -86,7 +87,7 @@ class Material:
 
 def of_classes(
     estimator: Any,
-    items: Tensor,
+    items: Tensor | Items,
     codes: IntArray,
     groups: IntArray | None,
     classes: np.ndarray,
@@ -98,7 +99,7 @@ def of_classes(
     ----------
     estimator : object
         Has the arguments of `SiameseClassifier`.
-    items : Tensor, shape (n, c, h, w) or (n, f)
+    items : Tensor or Items, shape (n, c, h, w) or (n, f)
     codes : ndarray of int64, shape (n,)
         Class of each item.
     groups : ndarray of int64, shape (n,), or None
@@ -271,7 +272,7 @@ class Fitting:
             # Too few classes for the sampler, or what the training proper will say itself.
             return _SHARE
 
-    def try_shares(self, items: Tensor, labels: Tensor) -> float:
+    def try_shares(self, items: Tensor | Items, labels: Tensor) -> float:
         """Train on what there is, and return which share is best on items of other classes."""
         backbone = self.line.backbone
         assert isinstance(backbone, Backbone)
@@ -362,7 +363,7 @@ def _choose_sampler(labels: Tensor, groups: Tensor | None) -> Sampler:
 
 
 def _validation(
-    items: Tensor, codes: IntArray, groups: IntArray | None, held_out: np.ndarray, seed: int
+    items: Tensor | Items, codes: IntArray, groups: IntArray | None, held_out: np.ndarray, seed: int
 ) -> Validate | None:
     if not held_out.any():
         return None

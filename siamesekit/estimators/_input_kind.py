@@ -1,5 +1,6 @@
 """What kind of number an estimator was trained on, and how others become that kind."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -48,17 +49,36 @@ class InputKind(NamedTuple):
         items : Tensor of any real type, shape (n, c, h, w) or (n, f)
         """
         low, high = _range(items)
-        if items.ndim == 2:
-            name = "bytes" if items.dtype == torch.uint8 else "numbers"
-        elif _only_bits(items, low, high):
+        return cls.of_range(low, high, lambda: _is_whole(items), items.dtype, items.ndim)
+
+    @classmethod
+    def of_range(
+        cls, low: float, high: float, is_whole: Callable[[], bool], dtype: torch.dtype, ndim: int
+    ) -> Self:
+        """Return the kind of training items of which this is known.
+
+        Parameters
+        ----------
+        low, high : float
+            Least and greatest number.
+        is_whole : callable
+            Returns whether all numbers are whole; asked where it matters.
+        dtype : torch.dtype
+        ndim : int
+            2 of vectors, 4 of images.
+        """
+        is_float = dtype.is_floating_point
+        if ndim == 2:
+            name = "bytes" if dtype == torch.uint8 else "numbers"
+        elif low >= 0 and high <= 1 and is_whole():
             name = "bool"
-        elif not items.is_floating_point() and low >= 0 and high <= _BYTE:
+        elif not is_float and low >= 0 and high <= _BYTE:
             name = "bytes"
         else:
             name = "numbers"
-        if name == "numbers" and items.is_floating_point() and low >= 0 and high <= 1:
-            name = "unit" if items.ndim == 4 or not _is_whole(items) else name
-        if name == "numbers" and high - low >= _STEPS and _is_whole(items):
+        if name == "numbers" and is_float and low >= 0 and high <= 1:
+            name = "unit" if ndim == 4 or not is_whole() else name
+        if name == "numbers" and high - low >= _STEPS and is_whole():
             name = "levels"
         return cls(name, low, high)
 
@@ -91,6 +111,32 @@ class InputKind(NamedTuple):
         low, high = _range(items)
         take = self._take_vectors if items.ndim == 2 else self._take_images
         return take(items, low, high, name)
+
+    def take_block(self, items: Tensor, name: str = "X") -> Tensor:
+        """Return a block of items that are read one block after the other, in this kind.
+
+        As `take`, but for what a block alone cannot tell: bytes are bytes by their type, however
+        dark, and floats are on the scale of [0, 1] where training was.
+
+        Raises
+        ------
+        InvalidDataError
+            If they are on another scale.
+        """
+        if items.ndim == 2 or self.name in ("levels", "numbers") or items.dtype == torch.bool:
+            return self.take(items, name)
+        low, high = _range(items)
+        if items.is_floating_point():
+            margin = _UNIT_MARGIN if self.name == "unit" else _ROUNDING
+            if low < -margin or high > 1 + margin:
+                raise self._refusal(
+                    name, items, low, high, "floats in [0, 1] or bytes of type uint8"
+                )
+            return items
+        most = 1 if self.name == "bool" else _BYTE
+        if low < 0 or high > most:
+            raise self._refusal(name, items, low, high, f"whole numbers from 0 to {most}")
+        return items.bool() if self.name == "bool" else items.to(torch.uint8)
 
     def _take_vectors(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
         if self.name == "bytes":
@@ -157,10 +203,6 @@ def _range(items: Tensor) -> tuple[float, float]:
         return 0.0, float(items.any())
     low, high = torch.aminmax(items)
     return float(low), float(high)
-
-
-def _only_bits(items: Tensor, low: float, high: float) -> bool:
-    return low >= 0 and high <= 1 and _is_whole(items)
 
 
 def _are_shares(low: float, high: float) -> bool:

@@ -7,11 +7,14 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from siamesekit._labels import as_labels
-from siamesekit._types import ArrayLike, IntArray, Shape
+from siamesekit._types import ArrayLike, IntArray, ItemsLike, Shape
 from siamesekit.data.arrays import narrow, raw_items
+from siamesekit.data.paths import is_paths
 from siamesekit.errors import InvalidDataError
 from siamesekit.estimators._input_kind import InputKind
 from siamesekit.estimators._standardizer import Standardizer
+from siamesekit.estimators._streams import is_stream, kind_of, open_stream, taken
+from siamesekit.training.streaming import Streamed
 
 __all__ = [
     "check_groups",
@@ -25,9 +28,11 @@ __all__ = [
 
 
 def read_items(
-    estimator: Any, X: ArrayLike, *, expected: Shape | None = None, name: str = "X"
-) -> Tensor:
+    estimator: Any, X: ItemsLike, *, expected: Shape | None = None, name: str = "X"
+) -> Tensor | Streamed:
     """Return items as a tensor in their own type of number; see `raw_items`.
+
+    Of paths and data sets only the first item is read; the others are when they are needed.
 
     Parameters
     ----------
@@ -35,6 +40,7 @@ def read_items(
         Its ``n_features_in_`` and ``feature_names_in_`` are set in training on vectors (where
         `expected` is None) and checked against later.
     X : array-like, shape (n, f), (n, h, w), (n, c, h, w) or (n, h, w, c), or a list of items
+        Or paths, or a data set.
     expected : tuple of int, optional
         Shape of an item seen in training.
     name : str
@@ -46,36 +52,43 @@ def read_items(
         If an item has another shape than `expected`, or as `raw_items` and, for vectors,
         scikit-learn's ``validate_data`` say.
     """
-    if _is_table(X):
+    items: Tensor | Streamed
+    if is_stream(X):
+        items = open_stream(estimator, X, name)
+        if items.ndim == 2 and (expected is None or len(expected) == 1):
+            _check_width(estimator, items.shape, expected)
+    elif _is_table(X):
         items = raw_items(_validate(estimator, X, expected), name)
     else:
-        items = raw_items(X, name, expected=expected)
+        items = raw_items(X, name, expected=expected)  # type: ignore[arg-type]
         if items.ndim == 2 and (expected is None or len(expected) == 1):
-            _validate(estimator, np.broadcast_to(np.zeros(1), tuple(items.shape)), expected)
+            _check_width(estimator, tuple(items.shape), expected)
     shape = tuple(items.shape[1:])
     if expected is not None and shape != expected:
         raise InvalidDataError(
             f"{name} must hold items of shape {expected}, as in training; got {shape}."
             + (f" {name}[None] makes a batch of one item." if shape == expected[1:] else "")
+            + (f" They are read by reader={estimator.reader!r}." if is_paths(X) else "")
         )
     return items
 
 
 def learn_items(
-    items: Tensor, *, standardised: bool, name: str = "X"
-) -> tuple[Tensor, InputKind, Standardizer | None]:
+    items: Tensor | Streamed, *, standardised: bool, name: str = "X"
+) -> tuple[Tensor | Streamed, InputKind, Standardizer | None]:
     """Return training items as the network takes them, and what other items are to be like.
 
     Parameters
     ----------
-    items : Tensor of any real type, shape (n, c, h, w) or (n, f)
+    items : Tensor of any real type, or Streamed, shape (n, c, h, w) or (n, f)
+        Those that are read when needed are all read once.
     standardised : bool
         Whether the backbone wants vectors with every feature of mean 0 and deviation 1.
     name : str
 
     Returns
     -------
-    items : Tensor of uint8, bool or float32
+    items : Tensor of uint8, bool or float32, or Streamed
     kind : InputKind
     standardizer : Standardizer or None
         None where items are images, or the backbone takes numbers as they are.
@@ -86,17 +99,25 @@ def learn_items(
         If a number is NaN, infinite or (unless standardised) beyond float32.
     """
     standardizer = Standardizer.fit(items, name) if standardised and items.ndim == 2 else None
-    if standardizer is None:
-        # Before anything is asked of their range.
-        narrow(items, name)
-    kind = InputKind.of(items)
+    if isinstance(items, Streamed):
+        kind = kind_of(items)
+    else:
+        if standardizer is None:
+            # Before anything is asked of their range.
+            narrow(items, name)
+        kind = InputKind.of(items)
     return check_items(items, kind, standardizer, name), kind, standardizer
 
 
 def check_items(
-    items: Tensor, kind: InputKind, standardizer: Standardizer | None = None, name: str = "X"
-) -> Tensor:
+    items: Tensor | Streamed,
+    kind: InputKind,
+    standardizer: Standardizer | None = None,
+    name: str = "X",
+) -> Tensor | Streamed:
     """Return items that `read_items` read as the network saw those of training.
+
+    Those that are read when needed are checked as they are.
 
     Raises
     ------
@@ -104,13 +125,15 @@ def check_items(
         If they are on another scale (see `InputKind.take`), or a number is NaN, infinite or
         (unless standardised) beyond float32.
     """
+    if isinstance(items, Streamed):
+        return taken(items, kind, standardizer, name)
     if standardizer is not None:
         return standardizer(kind.take(items, name), name)
     narrow(items, name)
     return narrow(kind.take(items, name), name)
 
 
-def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
+def check_labels(y: ArrayLike | None, n: int, name: str = "y") -> np.ndarray:
     """Return labels as an array of shape (n,); see `as_labels`.
 
     Raises
@@ -135,12 +158,12 @@ def check_labels(y: ArrayLike, n: int, name: str = "y") -> np.ndarray:
     return labels
 
 
-def check_no_pairs(items: Tensor, classes: np.ndarray, name: str = "X") -> None:
+def check_no_pairs(items: Tensor | Streamed, classes: np.ndarray, name: str = "X") -> None:
     """Raise if `items` look like pairs with *same* or *different* for a label.
 
     Parameters
     ----------
-    items : Tensor, shape (n, c, h, w) or (n, f)
+    items : Tensor or Streamed, shape (n, c, h, w) or (n, f)
     classes : ndarray, shape (k,)
         All labels.
 
@@ -208,6 +231,11 @@ def _is_table(X: Any) -> bool:
     if isinstance(X, Tensor | np.ma.MaskedArray | list | tuple) or hasattr(X, "toarray"):
         return False
     return bool(getattr(X, "ndim", 0) <= 2)
+
+
+def _check_width(estimator: Any, shape: Shape, expected: Shape | None) -> None:
+    """Let scikit-learn look at the number of features of what is no table of its own."""
+    _validate(estimator, np.broadcast_to(np.zeros(1), shape), expected)
 
 
 def _validate(estimator: Any, X: Any, expected: Shape | None) -> np.ndarray:

@@ -7,6 +7,7 @@ other is tied together in *clusters*: items that are the same ones, that a pair 
 that have a group in common; these are held out, and resampled, as a whole.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +15,20 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators._fitting import Material
 from siamesekit.estimators._parts import make_sampler
+from siamesekit.estimators._streams import is_stream
 from siamesekit.evaluation._inputs import check_both_kinds, label_codes
 from siamesekit.evaluation.pair_validation import PairValidation
 from siamesekit.samplers import PairSampler
 from siamesekit.samplers._given_pairs import GivenPairs
 from siamesekit.training.loop import Validate
+from siamesekit.training.streaming import Streamed, join
 
 __all__ = [
     "Pairs",
@@ -52,7 +56,7 @@ class Pairs(NamedTuple):
 
     Attributes
     ----------
-    items : Tensor, shape (n, c, h, w) or (n, f)
+    items : Tensor or Streamed, shape (n, c, h, w) or (n, f)
     first, second : ndarray of int64, shape (p,)
         Positions of the items of each pair.
     same : ndarray of bool, shape (p,)
@@ -61,7 +65,7 @@ class Pairs(NamedTuple):
         parts of the pairs where those fall apart by themselves.
     """
 
-    items: Tensor
+    items: Tensor | Streamed
     first: IntArray
     second: IntArray
     same: np.ndarray
@@ -73,9 +77,7 @@ class Pairs(NamedTuple):
         return self._replace(first=self.first[mask], second=self.second[mask], same=self.same[mask])
 
 
-def two_sides(
-    X: Any, y: ArrayLike | None, same: ArrayLike | None
-) -> tuple[Any, Any, ArrayLike] | None:
+def two_sides(X: Any, y: Any, same: ArrayLike | None) -> tuple[Any, Any, ArrayLike] | None:
     """Return the two sides of given pairs, and which are same; None if `X` are items.
 
     Parameters
@@ -84,12 +86,15 @@ def two_sides(
         As `SiameseVerifier.fit` takes them.
     """
     if same is not None:
-        if y is not None and np.ndim(_plain(y)) == 1:
+        files = is_stream(X) and is_stream(y)
+        if y is not None and not files and np.ndim(_plain(y)) == 1:
             raise InvalidDataError(
                 "y must hold items, the second of each pair, where same is given; got one label "
                 "an item. Groups are given by name: fit(X, y, groups=...)."
             )
         return X, y, same
+    if y is None and isinstance(X, Dataset):
+        return None  # labels may come with its items
     if y is None:
         raise InvalidDataError(
             "y must be given: the class of each item, or whether each pair is same; requires y to "
@@ -102,6 +107,8 @@ def two_sides(
                 f"{len(X)}."
             )
         return X[0], X[1], y
+    if is_stream(X):
+        return None
     shape = tuple(getattr(X, "shape", ()) or np.shape(X if isinstance(X, list) else ()))
     if len(shape) < 3 or shape[1] != 2:
         return None
@@ -120,23 +127,28 @@ def sides_of(A: Any, B: Any) -> tuple[Any, Any]:
         return A, B
     if isinstance(A, tuple) and len(A) == 2:
         return A
+    wanted = "B must be given, the second item of each pair"
+    if is_stream(A):
+        raise InvalidDataError(f"{wanted}, where A are paths or a data set.")
     array = A if isinstance(A, Tensor) else np.asarray(A)
     if array.ndim < 3 or array.shape[1] != 2:
         raise InvalidDataError(
-            "B must be given, the second item of each pair, or A hold both, of shape (n, 2, ...); "
-            f"got A of shape {tuple(array.shape)}."
+            f"{wanted}, or A hold both, of shape (n, 2, ...); got A of shape {tuple(array.shape)}."
         )
     return array[:, 0], array[:, 1]
 
 
-def join_sides(a: Tensor, b: Tensor) -> Tensor:
+def join_sides(a: Tensor | Streamed, b: Tensor | Streamed) -> Tensor | Streamed:
     """Return the raw items of both sides, those of `a` first.
 
     Raises
     ------
     InvalidDataError
-        If one side holds bytes, or booleans, and the other does not: they are on two scales.
+        If one side holds bytes, or booleans, and the other does not: they are on two scales. If
+        one side is in memory and the other is not.
     """
+    if isinstance(a, Streamed) or isinstance(b, Streamed):
+        return _join_streams(a, b)
     if a.dtype != b.dtype and {a.dtype, b.dtype} & {torch.uint8, torch.bool}:
         raise InvalidDataError(
             f"A and B must hold numbers of one kind; got {str(a.dtype)[6:]} and {str(b.dtype)[6:]}."
@@ -144,7 +156,17 @@ def join_sides(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat([a, b.to(a.device)])
 
 
-def check_as_many(a: Tensor, b: Tensor) -> None:
+def _join_streams(a: Tensor | Streamed, b: Tensor | Streamed) -> Streamed:
+    if isinstance(a, Streamed) and isinstance(b, Streamed):
+        return join(a, b)
+    kinds = [("numbers", "paths or a data set")[isinstance(side, Streamed)] for side in (a, b)]
+    raise InvalidDataError(
+        "A and B must both hold numbers, or both paths or data sets; got "
+        f"{kinds[0]} and {kinds[1]}."
+    )
+
+
+def check_as_many(a: Tensor | Streamed, b: Tensor | Streamed) -> None:
     """Raise `InvalidDataError` unless two sides hold as many items of one shape."""
     if len(a) != len(b):
         raise InvalidDataError(
@@ -174,11 +196,25 @@ def check_same(same: ArrayLike, n: int, name: str = "same") -> np.ndarray:
     return truth
 
 
-def distinct(items: Tensor) -> tuple[Tensor, IntArray]:
-    """Return each distinct item once, and where each of the given ones stands among them."""
-    flat = items.detach().cpu().contiguous().reshape(len(items), -1).numpy()
-    seen: dict[bytes, int] = {}
-    place = np.array([seen.setdefault(row.tobytes(), len(seen)) for row in flat], dtype=np.int64)
+def distinct(
+    items: Tensor | Streamed, *, by_place: bool = False
+) -> tuple[Tensor | Streamed, IntArray]:
+    """Return each distinct item once, and where each of the given ones stands among them.
+
+    Parameters
+    ----------
+    items : Tensor or Streamed, shape (n, …)
+    by_place : bool
+        Of items that are read when needed, take those of one place for one, and read none.
+    """
+    rows: Iterable[object]
+    if not isinstance(items, Streamed):
+        flat = items.detach().cpu().contiguous().reshape(len(items), -1).numpy()
+        rows = (row.tobytes() for row in flat)
+    else:
+        rows = items.keys() if by_place else (row.tobytes() for row in items.digests())
+    seen: dict[object, int] = {}
+    place = np.array([seen.setdefault(row, len(seen)) for row in rows], dtype=np.int64)
     first = np.unique(place, return_index=True)[1]
     if len(first) == len(items):
         return items, place

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from siamesekit.evaluation import draw_episodes, score_episodes
-from siamesekit.training import TrainingLine, embed_items
+from siamesekit.training import Items, TrainingLine, embed_items
 
 __all__ = ["Shared", "best_share", "classes_for_a_pilot"]
 
@@ -45,7 +45,7 @@ def classes_for_a_pilot(labels: Tensor, seed: int) -> Tensor | None:
     return torch.from_numpy(np.isin(labels.numpy(), held))
 
 
-def best_share(line: TrainingLine, items: Tensor, labels: Tensor, seed: int) -> float:
+def best_share(line: TrainingLine, items: Tensor | Items, labels: Tensor, seed: int) -> float:
     """Return the share, above 0, with which a line tells held-out classes apart best.
 
     Of those within a standard error of the best it is the least (Breiman's rule). Never 0: a tenth
@@ -57,7 +57,7 @@ def best_share(line: TrainingLine, items: Tensor, labels: Tensor, seed: int) -> 
     ----------
     line : TrainingLine
         Trained, in ``eval()`` mode; its backbone is `Shared`, and left with the share returned.
-    items : Tensor, shape (n, …)
+    items : Tensor or Items, shape (n, …)
     labels : Tensor of int64, shape (n,)
         Of at least two classes of two items.
     seed : int

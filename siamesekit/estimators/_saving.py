@@ -229,11 +229,14 @@ def read_params(
                 lost.append(name)
     # Trained parts are read apart, and refused there if they are missing.
     lost = [name for name in lost if name not in _NEEDED]
+    if "reader" in lost:
+        params["reader"] = None  # another one would read other items from the same files
     if lost:
         named = ", ".join(f"{name}={_was(saved[name])}" for name in lost)
         warnings.warn(
             f"Arguments that only training needs were not saved, or are not installed here, and "
-            f"have their defaults again: {named}. To train on, pass them to load.",
+            f"have their defaults again (a reader: None): {named}. To train on, or to read paths, "
+            "pass them to load.",
             stacklevel=4,
         )
     return params

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from siamesekit.errors import InvalidDataError
+from siamesekit.training.items import Items, as_protocol, blocks_of
 
 __all__ = ["Standardizer"]
 
@@ -43,8 +44,10 @@ class Standardizer(NamedTuple):
     scale: Tensor
 
     @classmethod
-    def fit(cls, items: Tensor, name: str = "X") -> Self:
+    def fit(cls, items: Tensor | Items, name: str = "X") -> Self:
         """Return offset and scale of the features of `items`, shape (n, f).
+
+        Those that are read when needed are read some times over.
 
         Raises
         ------
@@ -56,9 +59,11 @@ class Standardizer(NamedTuple):
         UserWarning
             If a value is more than a thousand spans away from the others; it is named.
         """
-        _check_finite(items, name)
+        if isinstance(items, Tensor):
+            _check_finite(items, name)
         # Of rows spread over all of them: quantiles need no more.
-        some = items[:: max(1, len(items) // _ROWS)].double().cpu()
+        spread = items[:: max(1, len(items) // _ROWS)]
+        some = torch.cat(list(_blocks(spread)))
         # Halves, so that the span of the greatest floats is one too.
         low, high = 2 * torch.from_numpy(np.quantile((some / 2).numpy(), _QUANTILES, axis=0))
         # The difference of two floats may be beyond the greatest: halves have one.
@@ -106,9 +111,9 @@ class Standardizer(NamedTuple):
         return torch.where(over > 0, drawn_in, z)
 
 
-def _blocks(items: Tensor) -> Iterator[Tensor]:
+def _blocks(items: Tensor | Items) -> Iterator[Tensor]:
     """Yield rows in float64 on the CPU, never a second copy of all."""
-    for block in torch.split(items, _ROWS):
+    for block in blocks_of(as_protocol(items), _ROWS):
         yield block.cpu().double()
 
 
@@ -139,7 +144,7 @@ class _Usual(NamedTuple):
         return torch.where(self.is_far(block, _FAR), border, block)
 
 
-def _warn_of_outliers(items: Tensor, usual: _Usual, name: str) -> None:
+def _warn_of_outliers(items: Tensor | Items, usual: _Usual, name: str) -> None:
     found: list[str] = []
     count = 0
     for k, block in enumerate(_blocks(items)):

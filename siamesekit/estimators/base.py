@@ -2,7 +2,7 @@
 
 import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from siamesekit._checks import check_all, check_choice, check_path, near_matches
 from siamesekit._copying import copied
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState, seed_from
-from siamesekit._types import ArrayLike, FloatArray, IntArray
+from siamesekit._types import ArrayLike, FloatArray, IntArray, ItemsLike
 from siamesekit._values import CannotWriteError, encode_labels
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder, _saving
@@ -47,6 +47,7 @@ from siamesekit.estimators._inputs import (
     read_items,
 )
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
+from siamesekit.estimators._streams import check_agreement, labels_of
 from siamesekit.evaluation import CalibrationReport, Explanation, OneShotValidation, score_episodes
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes
@@ -60,8 +61,12 @@ from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
+from siamesekit.training.streaming import Streamed
 
 __all__ = ["SiameseEstimator", "family"]
+
+Reader = Callable[[str], Any]
+"""From the path of a file to an item, as an array."""
 
 _PRETRAINED = Path(__file__).parents[1] / "pretrained"
 
@@ -101,6 +106,8 @@ class SiameseEstimator(
         patience: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        reader: str | type[Reader] | Reader | None = "image",
+        n_workers: int | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         random_state: RandomState = None,
@@ -122,6 +129,8 @@ class SiameseEstimator(
         self.patience = patience
         self.callbacks = callbacks
         self.checkpoint = checkpoint
+        self.reader = reader
+        self.n_workers = n_workers
         self.device = device
         self.precision = precision
         self.random_state = random_state
@@ -189,15 +198,21 @@ class SiameseEstimator(
 
     # -- training -----------------------------------------------------------------------------
 
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self, X: ItemsLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Self:
         """Train on labelled items.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n, f), (n, h, w) or (n, c, h, w)
-            Items: uint8 (0 to 255), bool, or real numbers.
+        X : array-like or Tensor, shape (n, f), (n, h, w) or (n, c, h, w); paths; or Dataset
+            Items: uint8 (0 to 255), bool, or real numbers. Or a list, array or column of paths of
+            files, which `reader` makes items of; or a map-style ``torch.utils.data.Dataset`` of
+            items, or of tuples of an item and its label. Of paths and data sets no more than a few
+            batches are in memory at once; all are read once before training, so that what is
+            broken is found then.
         y : array-like, shape (n,)
-            Class of each item: numbers or strings.
+            Class of each item: numbers or strings. None where `X` is a data set with labels.
         groups : array-like, shape (n,), optional
             Group of each item, such as the alphabet of a character; a class lies in one group.
             Classes of one group are harder to tell apart, and more often trained side by side.
@@ -228,11 +243,14 @@ class SiameseEstimator(
             yield fresh
         self.__dict__ = fresh.__dict__
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
+    def _fit(self, X: ItemsLike, y: ArrayLike | None, groups: ArrayLike | None) -> None:
         check_all(CONSTRAINTS, self.get_params(deep=False))
         given = read_items(self, X)
-        labels = self._check_labels(y, len(given))
+        if isinstance(given, Streamed) and y is None and given.labelled:
+            given.look_through()
+        labels = self._check_labels(labels_of(given, y), len(given))
         classes, codes = encode(labels)
+        self._check_classes(classes)
         check_no_pairs(given, classes)
         if len(classes) < 2:
             raise InvalidDataError(
@@ -241,6 +259,7 @@ class SiameseEstimator(
             )
         group_codes = check_groups(groups, codes, classes)
         items = self._learn_items(given)
+        check_agreement(given, labels)
         seed = seed_from(self.random_state)
         aside = self._set_aside(codes, group_codes, seed)
         kept = np.flatnonzero(~aside)
@@ -274,7 +293,7 @@ class SiameseEstimator(
         if source == HELD_OUT:
             self._keep_strangers(vectors[pairs.to(vectors.device)], labels[pairs.numpy()])
 
-    def _learn_items(self, given: Tensor) -> Tensor:
+    def _learn_items(self, given: Tensor | Streamed) -> Tensor | Streamed:
         """Return training items as the network takes them; note what others are to be like."""
         standardised = wants_standardised(self.backbone, tuple(given.shape[1:]))
         items, self.input_kind_, self.standardizer_ = learn_items(given, standardised=standardised)
@@ -293,7 +312,7 @@ class SiameseEstimator(
 
     def _compare(
         self,
-        given: Tensor,
+        given: Tensor | Streamed,
         codes: IntArray,
         kept: IntArray,
         chose: np.ndarray,
@@ -316,6 +335,9 @@ class SiameseEstimator(
         if isinstance(self.validation, OneShotValidation):
             return encode(self.validation.labels)[0]
         return held_out
+
+    def _check_classes(self, classes: np.ndarray) -> None:
+        """Raise `InvalidDataError` if one of the classes in training cannot be one."""
 
     # -- what a subclass keeps beside the network -----------------------------------------------
 
@@ -354,12 +376,12 @@ class SiameseEstimator(
 
     # -- use ----------------------------------------------------------------------------------
 
-    def transform(self, X: ArrayLike) -> FloatArray:
+    def transform(self, X: ItemsLike) -> FloatArray:
         """Return the embeddings of items.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n, …)
+        X : array-like or Tensor, shape (n, …); paths; or Dataset
             Items of the shape seen in training.
 
         Returns
@@ -374,7 +396,7 @@ class SiameseEstimator(
         vectors: FloatArray = self._at_once()._embed_checked(X).cpu().numpy()
         return vectors
 
-    def similarity(self, A: ArrayLike, B: ArrayLike) -> FloatArray:
+    def similarity(self, A: ItemsLike, B: ItemsLike) -> FloatArray:
         """Return how surely items of `A` and of `B` are of one class.
 
         Parameters
@@ -405,8 +427,8 @@ class SiameseEstimator(
 
     def explain(
         self,
-        a: ArrayLike,
-        b: ArrayLike,
+        a: ItemsLike,
+        b: ItemsLike,
         *,
         patch: int | None = None,
         stride: int | None = None,
@@ -454,7 +476,7 @@ class SiameseEstimator(
         """
         return explain(self._at_once(), a, b, patch, stride, fill)
 
-    def calibrate(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def calibrate(self, X: ItemsLike, y: ArrayLike | None = None) -> Self:
         """Fit the probabilities that `similarity` and `predict_proba` give anew, on other items.
 
         Best of classes that training did not see and that are like those that will be asked for;
@@ -463,7 +485,7 @@ class SiameseEstimator(
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n, …)
+        X : array-like or Tensor, shape (n, …); paths; or Dataset
             Items of the shape seen in training.
         y : array-like, shape (n,)
             Class of each; at least 2 classes, one of them of 2 items. The more classes, the surer
@@ -496,12 +518,12 @@ class SiameseEstimator(
         own, trained = label_codes(labels, self.trained_classes_)
         return not bool(np.isin(own, trained).any())
 
-    def calibration_report(self, X: ArrayLike, y: ArrayLike) -> CalibrationReport:
+    def calibration_report(self, X: ItemsLike, y: ArrayLike | None = None) -> CalibrationReport:
         """Return how good the probabilities of `similarity` are on classes it has not seen.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n, …)
+        X : array-like or Tensor, shape (n, …); paths; or Dataset
             Items of the shape seen in training.
         y : array-like, shape (n,)
             Class of each; at least 2 classes, one of them of 2 items.
@@ -532,9 +554,12 @@ class SiameseEstimator(
             chosen_classes=facts.chosen,
         )
 
-    def _embedded_pairs(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, IntArray, Tensor]:
+    def _embedded_pairs(
+        self, X: ItemsLike, y: ArrayLike | None
+    ) -> tuple[np.ndarray, IntArray, Tensor]:
         items = self._check_items(X)
-        labels = check_labels(y, len(items))
+        labels = check_labels(labels_of(items, y), len(items))
+        check_agreement(items, labels)
         codes = encode(labels)[1]
         check_pairs_at_hand(codes)
         some = few_classes(codes, seed=0)
@@ -677,13 +702,27 @@ class SiameseEstimator(
         now.__dict__ = self.__dict__
         return now
 
-    def _check_items(self, X: ArrayLike, name: str = "X") -> Tensor:
+    def _embed_labelled(
+        self, X: ItemsLike, y: ArrayLike | None
+    ) -> tuple[Tensor | Streamed, np.ndarray, Tensor]:
+        """Return items, their labels and their embeddings, once all three can be used."""
+        items = self._check_items(X)
+        # Labels that come with items are known once these were read: to embed them will do.
+        early = y is not None or not (isinstance(items, Streamed) and items.labelled)
+        labels = self._check_labels(y, len(items)) if early else None
+        vectors = check_finite(self._embed(items), "X")
+        if labels is None:
+            labels = self._check_labels(labels_of(items, None), len(items))
+        check_agreement(items, labels)
+        return items, labels, vectors
+
+    def _check_items(self, X: ItemsLike, name: str = "X") -> Tensor | Streamed:
         check_is_fitted(self)
         items = read_items(self, X, expected=self.input_shape_, name=name)
         return check_items(items, self.input_kind_, self.standardizer_, name)
 
     @staticmethod
-    def _check_labels(y: ArrayLike, n: int) -> np.ndarray:
+    def _check_labels(y: ArrayLike | None, n: int) -> np.ndarray:
         labels = check_labels(y, n)
         try:
             encode_labels(labels)
@@ -696,7 +735,7 @@ class SiameseEstimator(
         # What scikit-learn's `get_feature_names_out` counts.
         return self.embedding_size_
 
-    def _embed_checked(self, X: ArrayLike, name: str = "X") -> Tensor:
+    def _embed_checked(self, X: ItemsLike, name: str = "X") -> Tensor:
         return check_finite(self._embed(self._check_items(X, name)), name)
 
     def _embed(self, items: Tensor | Items) -> Tensor:

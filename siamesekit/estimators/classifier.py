@@ -13,9 +13,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._labels import among, as_classes, as_labels
+from siamesekit._labels import among, as_classes
 from siamesekit._random import RandomState
-from siamesekit._types import Aggregate, ArrayLike
+from siamesekit._types import Aggregate, ArrayLike, ItemsLike
 from siamesekit._values import decode_labels, encode_labels
 from siamesekit.errors import (
     IndexUnavailableError,
@@ -26,8 +26,8 @@ from siamesekit.errors import (
 )
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._folder import Files
-from siamesekit.estimators._unknown import check_no_unknown, check_unknown_label, named
-from siamesekit.estimators.base import SiameseEstimator
+from siamesekit.estimators._unknown import check_no_unknown, named
+from siamesekit.estimators.base import Reader, SiameseEstimator
 from siamesekit.gallery import Gallery, Groups, Identification, Index, Threshold
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
@@ -118,6 +118,14 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         is there already: a folder (a file for each run, so that cross-validation and searches may
         share it) or a file of one run, which refuses others by name. See
         `siamesekit.training.Checkpoint`.
+    reader : str, class, callable or None, default="image"
+        What makes an item of a path where `X` holds paths: ``ImageReader(size=96, mode="RGB")``, a
+        reader of a plugin by name, or any callable from a path to an array. ``"image"`` is
+        `siamesekit.data.ImageReader`: grey, of the size that the files have.
+    n_workers : int or None, default=None
+        Processes that read paths and data sets ahead of training; 0 reads in this one. Results do
+        not depend on it. None: for paths up to 4, and no more than there are processors; for a
+        data set 0. Items in memory need none.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the backbone; ``"auto"`` is bfloat16 for images where the processor has it.
@@ -199,6 +207,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         patience: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        reader: str | type[Reader] | Reader | None = "image",
+        n_workers: int | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         random_state: RandomState = None,
@@ -221,6 +231,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             patience=patience,
             callbacks=callbacks,
             checkpoint=checkpoint,
+            reader=reader,
+            n_workers=n_workers,
             device=device,
             precision=precision,
             random_state=random_state,
@@ -242,11 +254,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     # -- what is kept beside the network --------------------------------------------------------
 
-    def _fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> None:
-        if self.unknown_label is not None:
-            check_unknown_label("unknown_label", self.unknown_label)
-            check_no_unknown(as_labels(y), self.unknown_label)
-        super()._fit(X, y, groups)
+    def _check_classes(self, classes: np.ndarray) -> None:
+        check_no_unknown(classes, self.unknown_label)
 
     def _keeps_training_items(self) -> bool:
         return self.enroll_training
@@ -350,15 +359,18 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         check_is_fitted(self)
         return self.gallery_.classes
 
-    def enroll(self, X: ArrayLike, y: ArrayLike, ids: ArrayLike | None = None) -> Self:
+    def enroll(
+        self, X: ItemsLike, y: ArrayLike | None = None, ids: ArrayLike | None = None
+    ) -> Self:
         """Add examples to the gallery; nothing is trained.
 
         Parameters
         ----------
-        X : array-like or Tensor, shape (n, …)
+        X : array-like or Tensor, shape (n, …); paths; or Dataset
             Items of the shape seen in training.
         y : array-like, shape (n,)
-            Class of each: a new one, or one that gets further examples.
+            Class of each: a new one, or one that gets further examples. None where `X` is a data
+            set with labels.
         ids : array-like of int, shape (n,), optional
             By which `forget` takes single examples away; counted up by default: those of the last
             n are ``gallery_.ids[-n:]``.
@@ -375,10 +387,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             labels or ids do not fit; the gallery is then as it was.
         """
         now = self._at_once()
-        items = now._check_items(X)
-        labels = self._check_labels(y, len(items))
+        labels, vectors = now._embed_labelled(X, y)[1:]
         check_no_unknown(labels, self.unknown_label)
-        now.gallery_.enroll(check_finite(now._embed(items), "X"), labels, ids)
+        now.gallery_.enroll(vectors, labels, ids)
         return self
 
     def forget(self, classes: ArrayLike | None = None, *, ids: ArrayLike | None = None) -> Self:
@@ -405,7 +416,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.gallery_.forget(classes, ids=ids)
         return self
 
-    def predict(self, X: ArrayLike, classes: ArrayLike | None = None) -> np.ndarray:
+    def predict(self, X: ItemsLike, classes: ArrayLike | None = None) -> np.ndarray:
         """Return the enrolled class that each item is most like.
 
         Parameters
@@ -448,7 +459,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     def identify(
         self,
-        X: ArrayLike,
+        X: ItemsLike,
         k: int = 5,
         fpir: float | None = None,
         *,
@@ -535,7 +546,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         promised = self.fpir if fpir is None else fpir
         return self.gallery_.threshold(promised, gallery_size, confidence)
 
-    def set_background(self, X: ArrayLike, y: ArrayLike) -> Self:
+    def set_background(self, X: ItemsLike, y: ArrayLike | None = None) -> Self:
         """Take items of people by whose searches thresholds are set; nobody is enrolled.
 
         Parameters
@@ -558,8 +569,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             If items or labels do not fit; the background is then as it was.
         """
         now = self._at_once()
-        items = now._check_items(X)
-        labels = self._check_labels(y, len(items))
+        labels, vectors = now._embed_labelled(X, y)[1:]
         if now.trained_classes_ is not None and len(now.history_):
             seen = np.unique(labels[among(labels, now.trained_classes_)])
             if len(seen):
@@ -567,10 +577,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
                     "the background must hold classes that were not trained on, or thresholds are "
                     f"too low for strangers; got {', '.join(map(repr, seen[:5].tolist()))}."
                 )
-        now._keep_strangers(check_finite(now._embed(items), "X"), labels)
+        now._keep_strangers(vectors, labels)
         return self
 
-    def group_unknown(self, X: ArrayLike | None = None, fpir: float | None = None) -> Groups:
+    def group_unknown(self, X: ItemsLike | None = None, fpir: float | None = None) -> Groups:
         """Return which items of nobody enrolled are of one person.
 
         Parameters
@@ -607,7 +617,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
 
     def verify(
         self,
-        X: ArrayLike,
+        X: ItemsLike,
         y: ArrayLike,
         *,
         threshold: float | None = None,
@@ -640,7 +650,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         now = self._at_once()
         return now.gallery_.verify(now._embed_checked(X), y, threshold=threshold, fmr=fmr)
 
-    def predict_proba(self, X: ArrayLike) -> npt.NDArray[np.float64]:
+    def predict_proba(self, X: ItemsLike) -> npt.NDArray[np.float64]:
         """Return the probability of each enrolled class, if the item is of one of them.
 
         Parameters
@@ -658,7 +668,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         return now.gallery_.class_probabilities(now._embed_checked(X), now.proba_slope_)
 
     def score(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: npt.ArrayLike | None = None
+        self,
+        X: ItemsLike,
+        y: ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | None = None,
     ) -> float:
         """Return the accuracy of `predict`, where a tie is worth one over the number tied.
 
@@ -684,10 +697,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             As for `predict`, or if labels or weights do not fit the items.
         """
         now = self._at_once()
-        items = now._check_items(X)
-        labels = self._check_labels(y, len(items))
+        items, labels, queries = now._embed_labelled(X, y)
         weights = _check_weights(sample_weight, len(items))
-        queries = check_finite(now._embed(items), "X")
         worth = now.gallery_.worth(queries, labels)
         if now.unknown_label is not None:
             found = now.gallery_.identify(queries, 1, now.fpir, confidence=None)

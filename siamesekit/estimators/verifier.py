@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from siamesekit._checks import check_all, check_number
 from siamesekit._random import RandomState, seed_from
-from siamesekit._types import ArrayLike, IntArray
+from siamesekit._types import ArrayLike, IntArray, ItemsLike
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
 from siamesekit.estimators._calibration import (
     HELD_OUT,
@@ -42,7 +42,7 @@ from siamesekit.estimators._pairs import (
     two_sides,
 )
 from siamesekit.estimators._verified import read_kept, threshold_of_the_user, write_kept
-from siamesekit.estimators.base import SiameseEstimator
+from siamesekit.estimators.base import Reader, SiameseEstimator
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import check_both_kinds
 from siamesekit.evaluation.error_rates import Clusters
@@ -57,6 +57,7 @@ from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment, as_float
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
+from siamesekit.training.streaming import Streamed
 
 __all__ = ["SiameseVerifier"]
 
@@ -161,6 +162,8 @@ class SiameseVerifier(SiameseEstimator):
         patience: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
+        reader: str | type[Reader] | Reader | None = "image",
+        n_workers: int | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         random_state: RandomState = None,
@@ -183,6 +186,8 @@ class SiameseVerifier(SiameseEstimator):
             patience=patience,
             callbacks=callbacks,
             checkpoint=checkpoint,
+            reader=reader,
+            n_workers=n_workers,
             device=device,
             precision=precision,
             random_state=random_state,
@@ -208,8 +213,8 @@ class SiameseVerifier(SiameseEstimator):
 
     def fit(  # type: ignore[override]
         self,
-        X: ArrayLike | tuple[ArrayLike, ArrayLike],
-        y: ArrayLike | None = None,
+        X: ItemsLike | tuple[ItemsLike, ItemsLike],
+        y: ItemsLike | None = None,
         same: ArrayLike | None = None,
         groups: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Self:
@@ -220,10 +225,11 @@ class SiameseVerifier(SiameseEstimator):
 
         Parameters
         ----------
-        X : array-like or Tensor
-            Items, of shape (n, f), (n, h, w) or (n, c, h, w); or the first of each pair; or all
-            pairs: an array of three dimensions and more is read as pairs if its second is 2 and
-            `y` holds nothing but 0 and 1 (or True and False, or -1 and 1), one of five always.
+        X : array-like or Tensor; paths; or Dataset
+            Items, of shape (n, f), (n, h, w) or (n, c, h, w), or paths, or a data set, as for
+            `SiameseClassifier`; or the first of each pair; or all pairs: an array of three
+            dimensions and more is read as pairs if its second is 2 and `y` holds nothing but 0 and
+            1 (or True and False, or -1 and 1), one of five always.
         y : array-like
             Class of each item; or the second of each pair; or whether each pair is *same*.
         same : array-like of {False, True}, {0, 1} or {-1, 1}, shape (n,), optional
@@ -257,7 +263,6 @@ class SiameseVerifier(SiameseEstimator):
         sides = two_sides(X, y, same)
         with self._afresh() as fresh:
             if sides is None:
-                assert y is not None
                 fresh._fit(X, y, groups)  # type: ignore[arg-type]
             else:
                 fresh._fit_pairs(*sides, groups)
@@ -265,15 +270,15 @@ class SiameseVerifier(SiameseEstimator):
 
     def fit_pairs(
         self,
-        A: ArrayLike,
-        B: ArrayLike,
+        A: ItemsLike,
+        B: ItemsLike,
         same: ArrayLike,
         groups: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Self:
         """Train on given pairs: ``fit(A, B, same, groups)`` under a name of its own."""
         return self.fit(A, B, same, groups)
 
-    def _fit_pairs(self, A: ArrayLike, B: ArrayLike, same: ArrayLike, groups: Any) -> None:
+    def _fit_pairs(self, A: ItemsLike, B: ItemsLike, same: ArrayLike, groups: Any) -> None:
         check_all(CONSTRAINTS, self.get_params(deep=False))
         a = read_items(self, A, name="A")
         b = read_items(self, B, expected=tuple(a.shape[1:]), name="B")
@@ -346,7 +351,7 @@ class SiameseVerifier(SiameseEstimator):
     # -- use ----------------------------------------------------------------------------------
 
     def decision_function(
-        self, A: ArrayLike | tuple[ArrayLike, ArrayLike], B: ArrayLike | None = None
+        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
     ) -> npt.NDArray[np.float64]:
         """Return the head's score of each pair, which `threshold_` is compared with.
 
@@ -370,7 +375,7 @@ class SiameseVerifier(SiameseEstimator):
         return self._at_once()._scores(A, B)
 
     def log_likelihood_ratio(
-        self, A: ArrayLike | tuple[ArrayLike, ArrayLike], B: ArrayLike | None = None
+        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
     ) -> npt.NDArray[np.float64]:
         """Return how many times as likely each score is of a *same* pair as of a different one.
 
@@ -395,7 +400,7 @@ class SiameseVerifier(SiameseEstimator):
         return now._ratios(now._scores(A, B))
 
     def predict_proba(
-        self, A: ArrayLike | tuple[ArrayLike, ArrayLike], B: ArrayLike | None = None
+        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
     ) -> npt.NDArray[np.float64]:
         """Return the probabilities of *different* and of *same*, each as likely beforehand.
 
@@ -422,8 +427,8 @@ class SiameseVerifier(SiameseEstimator):
 
     def predict(
         self,
-        A: ArrayLike | tuple[ArrayLike, ArrayLike],
-        B: ArrayLike | None = None,
+        A: ItemsLike | tuple[ItemsLike, ItemsLike],
+        B: ItemsLike | None = None,
         *,
         threshold: float | None = None,
     ) -> npt.NDArray[np.bool_]:
@@ -454,8 +459,8 @@ class SiameseVerifier(SiameseEstimator):
 
     def score(
         self,
-        X: ArrayLike | tuple[ArrayLike, ArrayLike],
-        y: ArrayLike | None = None,
+        X: ItemsLike | tuple[ItemsLike, ItemsLike],
+        y: ItemsLike | None = None,
         same: ArrayLike | None = None,
     ) -> float:
         """Return the share of pairs told right by `predict`.
@@ -594,8 +599,8 @@ class SiameseVerifier(SiameseEstimator):
 
     def calibrate(
         self,
-        X: ArrayLike | tuple[ArrayLike, ArrayLike],
-        y: ArrayLike | None = None,
+        X: ItemsLike | tuple[ItemsLike, ItemsLike],
+        y: ItemsLike | None = None,
         same: ArrayLike | None = None,
         groups: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Self:
@@ -622,7 +627,6 @@ class SiameseVerifier(SiameseEstimator):
         """
         sides = two_sides(X, y, same)
         if sides is None:
-            assert y is not None
             return super().calibrate(X, y)  # type: ignore[arg-type]
         fresh = copy.copy(self._at_once())
         fresh._calibrate_on_pairs(fresh._pairs_of_sides(*sides, groups), HELD_OUT)
@@ -631,8 +635,8 @@ class SiameseVerifier(SiameseEstimator):
 
     def report(
         self,
-        X: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
-        y: ArrayLike | None = None,
+        X: ItemsLike | tuple[ItemsLike, ItemsLike] | None = None,
+        y: ItemsLike | None = None,
         same: ArrayLike | None = None,
         groups: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
         *,
@@ -703,9 +707,11 @@ class SiameseVerifier(SiameseEstimator):
         check_finite(vectors[j.to(vectors.device)], "B")
         return score_pairs(self.head_, vectors, i, j)
 
-    def _distinct_items(self, A: Any, B: Any) -> tuple[torch.Tensor, IntArray]:
+    def _distinct_items(self, A: Any, B: Any) -> tuple[torch.Tensor | Streamed, IntArray]:
         a, b = self._check_items(A, "A"), self._check_items(B, "B")
         check_as_many(a, b)
+        if isinstance(a, Streamed) or isinstance(b, Streamed):
+            return distinct(join_sides(a, b), by_place=True)
         if a.dtype != b.dtype:  # bytes, and the floats that they stand for
             a, b = as_float(a), as_float(b)
         return distinct(torch.cat([a, b.to(a.device)]))

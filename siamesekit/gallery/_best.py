@@ -9,8 +9,12 @@ from torch import Tensor
 
 from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError
+from siamesekit.training.items import Items, blocks_of
 
 __all__ = ["Best", "check_scores", "digest", "mixed"]
+
+# Items that are read at once to break ties.
+_BLOCK = 64
 
 
 class Best:
@@ -125,8 +129,10 @@ class Best:
         self.codes[rows[drawn]] = codes[drawn]
 
 
-def digest(items: Tensor) -> np.ndarray:
+def digest(items: Tensor | Items) -> np.ndarray:
     """Return a number for each item that depends on its own bytes alone, uint64, shape (n,)."""
+    if isinstance(items, Items):
+        return np.concatenate([digest(block) for block in blocks_of(items, _BLOCK)])
     rows = items.detach().cpu().contiguous().flatten(1).view(torch.uint8).numpy()
     return np.array(
         [int.from_bytes(blake2b(row.data, digest_size=8).digest(), "little") for row in rows],

@@ -22,6 +22,7 @@ from siamesekit.gallery.grouping import MOST_REFUSED, Groups, Refused, Tree
 from siamesekit.gallery.identify import Identification, Ranked, Ranking
 from siamesekit.gallery.threshold import Searches, Threshold, confidence_of, lowest_that_keeps
 from siamesekit.heads import Head
+from siamesekit.training.items import Items
 
 __all__ = ["OpenSet", "Strangers", "TooFewPeopleWarning"]
 
@@ -302,7 +303,7 @@ class OpenSet:
         *,
         confidence: float | None = CONFIDENCE,
         slope: float | None = None,
-        items: Tensor | None = None,
+        items: Tensor | Items | None = None,
         classes: ArrayLike | None = None,
         remember: bool = False,
     ) -> Identification:
@@ -320,7 +321,7 @@ class OpenSet:
             As for `threshold`.
         slope : float, optional
             By which scores are multiplied to be logarithms of odds: gives probabilities. Above 0.
-        items : Tensor, shape (m, …), optional
+        items : Tensor or Items, shape (m, …), optional
             As for `best_classes`.
         classes : label, or array-like or set of labels, optional
             Choose among these only; the threshold stays that of the whole gallery.
@@ -388,7 +389,7 @@ class OpenSet:
         now: Snapshot,
         queries: Tensor,
         k: int,
-        items: Tensor | None = None,
+        items: Tensor | Items | None = None,
         slope: float | None = None,
         codes: IntArray | None = None,
     ) -> Ranked:

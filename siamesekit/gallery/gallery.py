@@ -41,6 +41,7 @@ from siamesekit.gallery.indexes import Index
 from siamesekit.heads import Head
 from siamesekit.heads._comparable import comparable
 from siamesekit.heads.aggregate import prepared
+from siamesekit.training.items import Items
 
 __all__ = ["Gallery"]
 
@@ -504,7 +505,10 @@ class Gallery(OpenSet):
         return odds
 
     def best_classes(
-        self, queries: ArrayLike, items: Tensor | None = None, classes: ArrayLike | None = None
+        self,
+        queries: ArrayLike,
+        items: Tensor | Items | None = None,
+        classes: ArrayLike | None = None,
     ) -> np.ndarray:
         """Return the class that each query is most like.
 
@@ -513,7 +517,7 @@ class Gallery(OpenSet):
         Parameters
         ----------
         queries : Tensor of float, shape (m, d)
-        items : Tensor, shape (m, …), optional
+        items : Tensor or Items, shape (m, …), optional
             What the queries are embeddings of: ties are broken by their bytes. By default by those
             of the queries.
         classes : label, or array-like or set of labels, optional
@@ -834,7 +838,7 @@ class Gallery(OpenSet):
         self,
         now: Snapshot,
         queries: Tensor,
-        items: Tensor | None,
+        items: Tensor | Items | None,
         codes: IntArray | None,
         answers: IntArray | None = None,
     ) -> Best:

@@ -233,8 +233,9 @@ class Streamed(Items):
                 f"{self.source.name(int(place[0]))} and those read with it are of "
                 f"{str(block.dtype)[6:]}, {self.source.name(0)} of {str(self.dtype)[6:]}."
             )
-        if block.is_floating_point() and not bool(block.isfinite().all()):
-            bad = int((~block.isfinite()).flatten(1).any(1).nonzero()[0])
+        finite = block.float().isfinite() if block.is_floating_point() else None
+        if finite is not None and not bool(finite.all()):
+            bad = int((~finite).flatten(1).any(1).nonzero()[0])
             raise InvalidDataError(
                 f"{self.source.name(int(place[bad]))} contains NaN, infinity or a value too large."
             )

@@ -1,0 +1,115 @@
+"""Paths and data sets that users hand to an estimator: items that are read when needed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from siamesekit._labels import as_labels
+from siamesekit.data.paths import as_paths, check_files, is_paths
+from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._parts import make_part
+from siamesekit.estimators._standardizer import Standardizer
+from siamesekit.training.sources import DatasetSource, FileSource, Source
+from siamesekit.training.streaming import Streamed
+
+__all__ = ["check_agreement", "is_stream", "kind_of", "labels_of", "open_stream", "taken"]
+
+
+def is_stream(X: Any) -> bool:
+    """Return whether `X` is a data set, or paths."""
+    return isinstance(X, Dataset) or is_paths(X)
+
+
+def open_stream(estimator: Any, X: Any, name: str) -> Streamed:
+    """Return the items that paths or a data set stand for; the first one is read.
+
+    Parameters
+    ----------
+    estimator : object
+        Has ``reader`` and ``n_workers``.
+    X : Dataset, or list, array or column of paths
+    name : str
+
+    Raises
+    ------
+    InvalidDataError
+        If it is no such data set, a path is none, or there is no file.
+    InvalidParameterError
+        If there is no reader.
+    """
+    source: Source
+    if isinstance(X, Dataset):
+        source = DatasetSource(X, name)
+    else:
+        paths = as_paths(X, name)
+        check_files(paths, name)
+        if estimator.reader is None:
+            raise InvalidParameterError(
+                f"reader must be given where {name} holds paths: reader='image', "
+                "ImageReader(size=64), or a callable from a path to an array; got reader=None."
+            )
+        source = FileSource(paths, make_part("reader", estimator.reader), name)
+    return Streamed(source, estimator.n_workers)
+
+
+def kind_of(items: Streamed) -> InputKind:
+    """Return the kind of number of training items, all of which are looked at."""
+    facts = items.look_through()
+    return InputKind.of_range(
+        facts.low, facts.high, lambda: facts.whole, items.dtype, len(items.shape)
+    )
+
+
+def taken(
+    items: Streamed, kind: InputKind, standardizer: Standardizer | None, name: str
+) -> Streamed:
+    """Return items each batch of which is as the network saw those of training."""
+    state = None if standardizer is None else list(standardizer)
+    return items.converted(_Taking(kind, standardizer, name), (list(kind), state))
+
+
+@dataclass(frozen=True)
+class _Taking:
+    """From a block of items, finite and of one type, to how the network takes them."""
+
+    kind: InputKind
+    standardizer: Standardizer | None
+    name: str
+
+    def __call__(self, block: Tensor) -> Tensor:
+        own = self.kind.take_block(block, self.name)
+        if self.standardizer is not None:
+            return self.standardizer(own, self.name)
+        # Beyond float32 was refused as it was read.
+        return own if own.itemsize == 1 else own.float()
+
+
+def labels_of(items: Tensor | Streamed, y: Any) -> Any:
+    """Return `y`, or where it is None the labels that come with the items."""
+    if y is None and isinstance(items, Streamed) and items.labelled:
+        return items.labels()
+    return y
+
+
+def check_agreement(items: Tensor | Streamed, labels: np.ndarray, name: str = "y") -> None:
+    """Raise `InvalidDataError` unless labels are those that come with the items, if any do.
+
+    Two answers to what an item is are one too many; no guess is made which is right.
+    """
+    if not isinstance(items, Streamed) or not items.labelled:
+        return
+    own = as_labels(items.labels(), "labels of the data set")
+    wrong = [
+        k for k, (a, b) in enumerate(zip(own.tolist(), labels.tolist(), strict=True)) if a != b
+    ]
+    if wrong:
+        k = wrong[0]
+        raise InvalidDataError(
+            f"{name} must agree with the labels that come with the items, or be None; {name}[{k}] "
+            f"is {labels[k]!r}, and {items.name(k)} comes with {own[k]!r}. Give a data set of "
+            "items alone to train on other labels."
+        )
