@@ -2,7 +2,7 @@
 
 from siamesekit.data.arrays import as_items
 from siamesekit.data.augmentation import RandomAffine
-from siamesekit.data.folders import load_image_folder
+from siamesekit.data.folders import ImageFiles, load_image_folder
 from siamesekit.data.images import ImageSet, resize
 from siamesekit.data.koch_split import KOCH_VALIDATION_ALPHABETS, KochSplit, koch_split
 from siamesekit.data.mnist import load_mnist
@@ -18,6 +18,7 @@ from siamesekit.data.turned import with_turns
 __all__ = [
     "KOCH_VALIDATION_ALPHABETS",
     "LAKE_ALPHABETS",
+    "ImageFiles",
     "ImagePairs",
     "ImageReader",
     "ImageSet",

@@ -3,20 +3,54 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 
-from siamesekit._checks import check_path
+from siamesekit._checks import check_flag, check_path
 from siamesekit.data._pictures import SUFFIXES, Pictures
 from siamesekit.data.images import ImageSet
-from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
+from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError, InvalidParameterError
 
-__all__ = ["load_image_folder", "stack_pictures"]
+__all__ = ["ImageFiles", "load_image_folder", "stack_pictures"]
 
 # What file managers leave behind.
 _CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _MOST_FILES = 1_000_000
 _NAMED = 5
+
+
+class ImageFiles(NamedTuple):
+    """Files of pictures, not read yet: ``clf.fit(*load_image_folder(root, as_paths=True))``.
+
+    Attributes
+    ----------
+    paths : ndarray of str, shape (n,)
+        Of files, `root` before them.
+    y : ndarray of str, shape (n,)
+        Class of each.
+    groups : ndarray of str or None, shape (n,)
+        Group of each, where folders lie two levels deep.
+    """
+
+    paths: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+
+
+@overload
+def load_image_folder(
+    root: str | os.PathLike[str],
+    *,
+    mode: str = ...,
+    size: int | tuple[int, int] | None = ...,
+    invert: bool = ...,
+    as_paths: Literal[False] = ...,
+) -> ImageSet: ...
+
+
+@overload
+def load_image_folder(root: str | os.PathLike[str], *, as_paths: Literal[True]) -> ImageFiles: ...
 
 
 def load_image_folder(
@@ -25,26 +59,34 @@ def load_image_folder(
     mode: str = "grey",
     size: int | tuple[int, int] | None = None,
     invert: bool = False,
-) -> ImageSet:
+    as_paths: bool = False,
+) -> ImageSet | ImageFiles:
     """Load pictures of a folder that holds a folder for each class: ``root/class/*.png``.
+
+    Two levels deep, ``root/group/class/*.png``, the upper folders are groups, such as alphabets.
 
     Parameters
     ----------
     root : path-like
-        Its folders are the classes. Names that begin with a dot, and what file managers leave
-        behind (``Thumbs.db``), are passed over, and so are files beside the folders that are no
-        pictures.
+        Its folders are the classes, or all of them groups, which hold nothing but folders. Names
+        that begin with a dot, and what file managers leave behind (``Thumbs.db``), are passed over,
+        and so are files beside the folders that are no pictures.
     mode : {"grey", "rgb"}, default="grey"
     size : int, pair of int, or None
         Height and width to which each picture is averaged, whatever its shape was; a number is
         both. None: as they are, which must then be all of one size.
     invert : bool, default=False
         Whether dark is to become bright: for ink on paper, since here ink is bright.
+    as_paths : bool, default=False
+        Return the paths and read nothing: for estimators, which read them as they need them, so
+        that there may be more than memory holds. How they are read is then said by an estimator's
+        ``reader=ImageReader(size=..., mode=..., invert=...)``, and not here.
 
     Returns
     -------
-    ImageSet
-        ``X``: uint8, shape (n, h, w) or (n, 3, h, w); ``y``: names of the classes (str);
+    ImageSet, or ImageFiles
+        ``X``: uint8, shape (n, h, w) or (n, 3, h, w); ``y``: names of the classes (str), two levels
+        deep ``group/class``; ``groups``: names of the groups, or None;
         ``paths``: of the files below `root`, with ``/`` between folder and file. In the order of
         the names, whatever the file system's is. Turned as their EXIF orientation says; what is
         transparent is white before it is inverted; 16 bits become 8.
@@ -78,12 +120,18 @@ def load_image_folder(
     ((2, 8, 6), ['ann', 'bob'], ['ann/1.png', 'bob/1.png'])
     """
     folder = check_path("root", root)
+    if check_flag("as_paths", as_paths):
+        if (mode, size, invert) != ("grey", None, False):
+            raise InvalidParameterError(
+                "mode, size and invert must be given to an estimator's reader where as_paths=True: "
+                f"reader=ImageReader(...); got {mode!r}, {size!r} and {invert!r}."
+            )
+        paths, y, groups = _paths(folder)
+        return ImageFiles(np.array([str(folder / path) for path in paths]), y, groups)
     pictures = Pictures(mode, size, invert)
-    paths = _paths(folder)
+    paths, y, groups = _paths(folder)
     return ImageSet(
-        X=stack_pictures(pictures, folder, paths),
-        y=np.array([path.split("/")[0] for path in paths]),
-        paths=np.array(paths),
+        X=stack_pictures(pictures, folder, paths), y=y, groups=groups, paths=np.array(paths)
     )
 
 
@@ -110,8 +158,8 @@ def stack_pictures(pictures: Pictures, folder: Path, paths: Iterable[str]) -> np
     return np.stack(read)
 
 
-def _paths(root: Path) -> list[str]:
-    """Return the pictures below `root` as ``class/file``, in order, once all of it is as said."""
+def _paths(root: Path) -> tuple[list[str], np.ndarray, np.ndarray | None]:
+    """Return the pictures below `root` as ``class/file``, in order, their classes and groups."""
     if not root.is_dir():
         what = "it is a file" if root.exists() else "there is nothing"
         raise DatasetNotFoundError(
@@ -129,6 +177,9 @@ def _paths(root: Path) -> list[str]:
         raise DatasetNotFoundError(
             f"root must hold a folder for each class (root/class/*.png); {root} holds none."
         )
+    is_deep = all(map(_is_group, (root / name for name in classes)))
+    if is_deep:
+        classes = [f"{name}/{e.name}" for name in classes for e in _entries(root / name)]
     found = {name: _pictures_of(root / name) for name in classes}
     empty = [name for name, files in found.items() if not files]
     if empty:
@@ -136,7 +187,15 @@ def _paths(root: Path) -> list[str]:
             f"{root} must hold a picture or more in each class; there is none in {_listed(empty)}. "
             f"Pictures end in {', '.join(SUFFIXES)}."
         )
-    return [f"{name}/{file}" for name, files in found.items() for file in files]
+    paths = [f"{name}/{file}" for name, files in found.items() for file in files]
+    y = np.array([path.rpartition("/")[0] for path in paths])
+    return paths, y, np.array([name.partition("/")[0] for name in y]) if is_deep else None
+
+
+def _is_group(folder: Path) -> bool:
+    """Return whether a folder holds folders, and nothing but folders."""
+    entries = _entries(folder)
+    return bool(entries) and all(entry.is_dir() for entry in entries)
 
 
 def _pictures_of(folder: Path) -> list[str]:
@@ -144,8 +203,8 @@ def _pictures_of(folder: Path) -> list[str]:
     nested = [entry.name for entry in entries if entry.is_dir()]
     if nested:
         raise CorruptDatasetError(
-            f"{folder} must hold pictures only, as each class does (root/class/*.png); it holds "
-            f"the folder {_listed(nested)}."
+            f"{folder} must hold pictures only, as each class does (root/class/*.png, or "
+            f"root/group/class/*.png everywhere); it holds the folder {_listed(nested)}."
         )
     others = [entry.name for entry in entries if not _is_picture(entry.name)]
     if others:

@@ -10,12 +10,12 @@ from torch import Tensor
 from siamesekit._checks import check_choice, check_number, shown
 from siamesekit._types import ItemsLike
 from siamesekit.errors import InvalidDataError, InvalidParameterError
-from siamesekit.estimators._streams import is_stream
 from siamesekit.evaluation import Explanation
 from siamesekit.evaluation._inputs import as_array
 from siamesekit.evaluation.occlusion import blurred, explain_pair
 from siamesekit.training import embed_items
 from siamesekit.training.items import as_float, as_protocol
+from siamesekit.training.opening import is_stream
 
 __all__ = ["explain"]
 

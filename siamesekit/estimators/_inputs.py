@@ -13,7 +13,8 @@ from siamesekit.data.paths import is_paths
 from siamesekit.errors import InvalidDataError
 from siamesekit.estimators._input_kind import InputKind
 from siamesekit.estimators._standardizer import Standardizer
-from siamesekit.estimators._streams import is_stream, kind_of, open_stream, taken
+from siamesekit.estimators._streams import kind_of, taken
+from siamesekit.training.opening import is_stream, open_stream
 from siamesekit.training.streaming import Streamed
 
 __all__ = [
@@ -54,7 +55,7 @@ def read_items(
     """
     items: Tensor | Streamed
     if is_stream(X):
-        items = open_stream(estimator, X, name)
+        items = open_stream(X, estimator.reader, estimator.n_workers, name)
         if items.ndim == 2 and (expected is None or len(expected) == 1):
             _check_width(estimator, items.shape, expected)
     elif _is_table(X):

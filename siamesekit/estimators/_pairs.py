@@ -22,12 +22,12 @@ from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators._fitting import Material
 from siamesekit.estimators._parts import make_sampler
-from siamesekit.estimators._streams import is_stream
 from siamesekit.evaluation._inputs import check_both_kinds, label_codes
 from siamesekit.evaluation.pair_validation import PairValidation
 from siamesekit.samplers import PairSampler
 from siamesekit.samplers._given_pairs import GivenPairs
 from siamesekit.training.loop import Validate
+from siamesekit.training.opening import is_stream
 from siamesekit.training.streaming import Streamed, join
 
 __all__ = [

@@ -5,55 +5,14 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from siamesekit._labels import as_labels
-from siamesekit.data.paths import as_paths, check_files, is_paths
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError
 from siamesekit.estimators._input_kind import InputKind
-from siamesekit.estimators._parts import make_part
 from siamesekit.estimators._standardizer import Standardizer
-from siamesekit.training.sources import DatasetSource, FileSource, Source
 from siamesekit.training.streaming import Streamed
 
-__all__ = ["check_agreement", "is_stream", "kind_of", "labels_of", "open_stream", "taken"]
-
-
-def is_stream(X: Any) -> bool:
-    """Return whether `X` is a data set, or paths."""
-    return isinstance(X, Dataset) or is_paths(X)
-
-
-def open_stream(estimator: Any, X: Any, name: str) -> Streamed:
-    """Return the items that paths or a data set stand for; the first one is read.
-
-    Parameters
-    ----------
-    estimator : object
-        Has ``reader`` and ``n_workers``.
-    X : Dataset, or list, array or column of paths
-    name : str
-
-    Raises
-    ------
-    InvalidDataError
-        If it is no such data set, a path is none, or there is no file.
-    InvalidParameterError
-        If there is no reader.
-    """
-    source: Source
-    if isinstance(X, Dataset):
-        source = DatasetSource(X, name)
-    else:
-        paths = as_paths(X, name)
-        check_files(paths, name)
-        if estimator.reader is None:
-            raise InvalidParameterError(
-                f"reader must be given where {name} holds paths: reader='image', "
-                "ImageReader(size=64), or a callable from a path to an array; got reader=None."
-            )
-        source = FileSource(paths, make_part("reader", estimator.reader), name)
-    return Streamed(source, estimator.n_workers)
+__all__ = ["check_agreement", "kind_of", "labels_of", "taken"]
 
 
 def kind_of(items: Streamed) -> InputKind:

@@ -1,14 +1,18 @@
 """The score that training is watched by: accuracy on one-shot episodes of held-out items."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from torch import Tensor
 
 from siamesekit._random import RandomState, seed_from
-from siamesekit._types import ArrayLike
+from siamesekit._types import ArrayLike, ItemsLike
 from siamesekit.data import as_items
 from siamesekit.evaluation._inputs import as_labels
 from siamesekit.evaluation.episodes import Episodes, draw_episodes, score_episodes
 from siamesekit.training import Items, TrainingLine, embed_items
+from siamesekit.training.opening import is_stream, open_stream
 
 __all__ = ["OneShotValidation", "one_shot_validation"]
 
@@ -49,13 +53,15 @@ class OneShotValidation:
 
 
 def one_shot_validation(
-    items: ArrayLike | Items,
+    items: ItemsLike | Items,
     labels: ArrayLike,
     *,
     way: int = 20,
     n_episodes: int = 200,
     groups: ArrayLike | None = None,
     drawers: ArrayLike | None = None,
+    reader: str | type[Any] | Callable[[str], Any] | None = "image",
+    n_workers: int | None = None,
     random_state: RandomState = None,
 ) -> OneShotValidation:
     """Return a function from a training line to its accuracy on one-shot episodes.
@@ -65,8 +71,9 @@ def one_shot_validation(
 
     Parameters
     ----------
-    items : array-like, Tensor or Items of uint8, bool or float, shape (n, c, h, w) or (n, f)
-        Of classes that training does not see.
+    items : array-like or Tensor of uint8, bool or float, shape (n, c, h, w) or (n, f)
+        Of classes that training does not see. Or paths, a map-style data set, or `Items`, which
+        are read anew at every call.
     labels : array-like, shape (n,)
     way : int
         Classes, and so trials, in an episode.
@@ -75,6 +82,8 @@ def one_shot_validation(
         All classes of an episode are then of one group.
     drawers : array-like, shape (n,), optional
         Supports are then of one drawer and queries of another.
+    reader, n_workers
+        Of paths and data sets: as `SiameseClassifier` takes them.
     random_state : int, Generator or None
 
     Returns
@@ -87,7 +96,13 @@ def one_shot_validation(
     InvalidDataError, InvalidParameterError
         As `draw_episodes` and `siamesekit.data.as_items` do.
     """
-    own = items if isinstance(items, Items) else as_items(items, "items")
+    own: Tensor | Items
+    if isinstance(items, Items):
+        own = items
+    elif is_stream(items):
+        own = open_stream(items, reader, n_workers, "items")
+    else:
+        own = as_items(items, "items")  # type: ignore[arg-type]
     names = as_labels(labels, len(own), "labels", "entry an item")
     episodes = draw_episodes(
         names,

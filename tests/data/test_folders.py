@@ -281,3 +281,27 @@ def test_pairs_of_other_shapes_are_refused(root: Path) -> None:
     pairs = load_pairs_csv(table(root, HEAD + "ann/a.png,ann/b.png,1\n"))
     with pytest.raises(InvalidDataError, match="first, second and same"):
         type(pairs)(pairs.X, pairs.first + 5, pairs.second, pairs.same, pairs.paths)
+
+
+def test_two_levels_deep_the_upper_folders_are_groups(tmp_path: Path) -> None:
+    for name in ("greek/alpha/1.png", "greek/beta/1.png", "latin/alpha/1.png"):
+        write(tmp_path / name, GREY["ann/a.png"])
+    images = load_image_folder(tmp_path)
+    assert images.y.tolist() == ["greek/alpha", "greek/beta", "latin/alpha"]
+    assert images.groups is not None
+    assert images.groups.tolist() == ["greek", "greek", "latin"]
+    write(tmp_path / "latin" / "2.png", GREY["ann/a.png"])
+    with pytest.raises(CorruptDatasetError, match=r"greek must hold pictures only.*folder 'alpha'"):
+        load_image_folder(tmp_path)
+
+
+def test_paths_alone_are_listed_and_nothing_is_read(root: Path) -> None:
+    (root / "ann" / "a.png").write_bytes(b"no picture")
+    paths, y, groups = load_image_folder(root, as_paths=True)
+    assert paths.tolist()[:2] == [str(root / "ann/a.png"), str(root / "ann/b.png")]
+    assert y.tolist() == ["ann", "ann", "bob", "bob"]
+    assert groups is None
+    with pytest.raises(InvalidParameterError, match="mode, size and invert must be given to an"):
+        load_image_folder(root, as_paths=True, size=8)  # type: ignore[call-overload]
+    with pytest.raises(InvalidParameterError, match="as_paths must be True or False"):
+        load_image_folder(root, as_paths=1)  # type: ignore[call-overload]
