@@ -19,6 +19,7 @@
     ├── ModelNotWrittenError (OSError)          a model cannot be saved: no room, no permission
     │   └── GalleryChangedError                 another one saved a gallery there meanwhile
     ├── RunMismatchError (ValueError)           a folder of results is of another run
+    ├── DistributedError (RuntimeError)         processes that train together have lost one another
     ├── TrainingDivergedError (RuntimeError)    training gives no finite numbers any more
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
         └── CheckpointMismatchError             a checkpoint is of another run
@@ -29,6 +30,7 @@ __all__ = [
     "CorruptDatasetError",
     "DatasetError",
     "DatasetNotFoundError",
+    "DistributedError",
     "GalleryChangedError",
     "InvalidDataError",
     "InvalidParameterError",
@@ -114,6 +116,10 @@ class RunMismatchError(SiamesekitError, ValueError):
 
 class CheckpointMismatchError(SavedModelError):
     """A checkpoint is of another run; the message says what differs."""
+
+
+class DistributedError(SiamesekitError, RuntimeError):
+    """Of processes that train together one failed, died, is late, or was given something else."""
 
 
 class TrainingDivergedError(SiamesekitError, RuntimeError):

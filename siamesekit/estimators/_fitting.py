@@ -37,7 +37,8 @@ from siamesekit.training import (
     resolve_precision,
     train,
 )
-from siamesekit.training.embedding import embed_batch, memory_format
+from siamesekit.training.distributed import current
+from siamesekit.training.embedding import embed_batch, in_short, memory_format
 from siamesekit.training.health import check_outcome
 from siamesekit.training.loop import Validate
 
@@ -159,6 +160,9 @@ class Fitting:
             verbose=estimator.verbose,
         )
         shape = tuple(material.items.shape[1:])
+        team = current()
+        if team is not None:
+            team.agree({"X": in_short(material.items), "y": in_short(material.labels)})
         self.device = resolve_device(estimator.device)
         self.augment = make_augment(estimator.augment, shape)
         with drawing_from(seed):
@@ -169,6 +173,9 @@ class Fitting:
                 self.device,
                 pairs=material.people is not None,
             )
+        if team is not None:
+            # A network that was given is not drawn from the seed.
+            team.same_state(self.line)
 
     def run(self) -> History:
         """Train the line; return what happened."""

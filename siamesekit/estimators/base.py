@@ -17,7 +17,7 @@ from torch import Tensor
 from siamesekit._checks import check_all, check_choice, check_path, near_matches
 from siamesekit._copying import copied
 from siamesekit._params import merge_params
-from siamesekit._random import RandomState, seed_from
+from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, FloatArray, IntArray, ItemsLike
 from siamesekit._values import CannotWriteError, encode_labels
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
@@ -58,6 +58,7 @@ from siamesekit.registry import ARGUMENTS
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, Items, embed_items
 from siamesekit.training.device import Device, Precision
+from siamesekit.training.distributed import common_seed, joined
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
@@ -239,7 +240,7 @@ class SiameseEstimator(
         for name in [name for name in vars(fresh) if name.endswith("_")]:
             delattr(fresh, name)  # attributes of an earlier fit, which this one may not set
         # Whatever mode the caller is in: without gradients nothing would be learned.
-        with torch.inference_mode(False), torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad(), joined():
             yield fresh
         self.__dict__ = fresh.__dict__
 
@@ -260,7 +261,7 @@ class SiameseEstimator(
         group_codes = check_groups(groups, codes, classes)
         items = self._learn_items(given)
         check_agreement(given, labels)
-        seed = seed_from(self.random_state)
+        seed = common_seed(self.random_state)
         aside = self._set_aside(codes, group_codes, seed)
         kept = np.flatnonzero(~aside)
         material, chose = of_classes(

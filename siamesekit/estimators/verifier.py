@@ -13,7 +13,7 @@ from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 
 from siamesekit._checks import check_all, check_number
-from siamesekit._random import RandomState, seed_from
+from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray, ItemsLike
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
 from siamesekit.estimators._calibration import (
@@ -54,6 +54,7 @@ from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, TrainingHealthWarning
 from siamesekit.training.device import Device, Precision
+from siamesekit.training.distributed import common_seed
 from siamesekit.training.items import Augment, as_float
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
@@ -260,8 +261,8 @@ class SiameseVerifier(SiameseEstimator):
         Of given pairs, those between somebody held out and somebody trained on are left out. Items
         that are identical are one item, in whatever pairs they stand.
         """
-        sides = two_sides(X, y, same)
         with self._afresh() as fresh:
+            sides = two_sides(X, y, same)
             if sides is None:
                 fresh._fit(X, y, groups)  # type: ignore[arg-type]
             else:
@@ -292,7 +293,7 @@ class SiameseVerifier(SiameseEstimator):
         pairs = Pairs(self._learn_items(items), first, second, truth, clusters, units)
         pairs = pairs.chosen(first != second)
         check_both_kinds(pairs.same)
-        seed = seed_from(self.random_state)
+        seed = common_seed(self.random_state)
         kept, held = hold_out_pairs(pairs, self.held_out, seed)
         if self.held_out is not None and not held.any():
             _warn_of_nobody_held_out("pairs of too few people", stacklevel=4)

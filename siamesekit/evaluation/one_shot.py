@@ -30,6 +30,9 @@ class OneShotValidation:
     episodes : Episodes
     """
 
+    # The same items in every process, so that each may embed a share of them.
+    jointly = True
+
     def __init__(self, items: Tensor | Items, labels: np.ndarray, episodes: Episodes) -> None:
         self.items = items
         self.labels = labels

@@ -23,6 +23,9 @@ class PairValidation:
         Of both kinds.
     """
 
+    # The same items in every process, so that each may embed a share of them.
+    jointly = True
+
     def __init__(
         self, items: Tensor | Items, first: IntArray, second: IntArray, same: np.ndarray
     ) -> None:

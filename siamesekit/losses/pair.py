@@ -1,6 +1,7 @@
 """Losses that charge each pair by itself."""
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ class PairLoss(RowLoss):
         are different: 19 in 20 and more in a batch of 20 classes. A kind that is absent weighs
         nothing.
     """
+
+    # A pair that was chosen from both of its ends counts once, and who sees one end knows not.
+    splits_choices: ClassVar[bool] = False
 
     def __init__(self, balance: bool = False) -> None:
         super().__init__()
@@ -69,9 +73,24 @@ class PairLoss(RowLoss):
         InvalidDataError
             If the shapes or values are not as said.
         """
+        return self.pair_share(scores, same).mean()
+
+    def pair_share(self, scores: Tensor, same: Tensor, numbers: Tensor | None = None) -> Share:
+        """Return what some of a batch's pairs add to its loss; parameters as of `pair_loss`.
+
+        Parameters
+        ----------
+        scores, same : Tensor, shape (n,)
+        numbers : Tensor of int64, shape (2,), optional
+            Of different and of same pairs in the whole batch, for `balance`; those given by
+            default.
+
+        Returns
+        -------
+        Share
+        """
         _check_pairs(scores, same)
-        scores = in_float32(scores)
-        return self._share(scores, same.bool(), None).mean()
+        return self._share(in_float32(scores), same.bool(), numbers)
 
     def charge_rows(  # noqa: D102
         self, scores: Tensor, labels: Tensor, tuples: Tuples | None, start: int

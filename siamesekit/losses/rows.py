@@ -1,7 +1,7 @@
 """Losses on scores, which charge the anchors of some rows of a batch."""
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,7 +46,15 @@ class RowLoss(Loss):
     """A loss whose charges belong to an anchor each, so that it can be given some rows alone.
 
     Subclasses write `charge_rows`.
+
+    Attributes
+    ----------
+    splits_choices : bool
+        Whether what a miner chose for a batch is charged alike when each of several processes sees
+        only what was chosen for its own anchors.
     """
+
+    splits_choices: ClassVar[bool] = True
 
     def forward(
         self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None, start: int = 0

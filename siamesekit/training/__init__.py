@@ -2,6 +2,7 @@
 
 from siamesekit.training.checkpoint import Checkpoint
 from siamesekit.training.device import autocast, resolve_device, resolve_precision
+from siamesekit.training.distributed import joined
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import HealthMonitor, TrainingHealthWarning, batch_health
 from siamesekit.training.history import History
@@ -23,6 +24,7 @@ __all__ = [
     "autocast",
     "batch_health",
     "embed_items",
+    "joined",
     "make_optimizer",
     "make_schedule",
     "resolve_device",

@@ -10,13 +10,17 @@ from siamesekit._checks import check_kind
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidDataError, SiamesekitError
 from siamesekit.training.device import autocast, resolve_device
-from siamesekit.training.items import Items, as_protocol, blocks_of, own_float
+from siamesekit.training.distributed import current
+from siamesekit.training.fingerprint import digest
+from siamesekit.training.items import Items, TensorItems, as_protocol, blocks_of, own_float
 
-__all__ = ["embed_batch", "embed_items", "memory_format"]
+__all__ = ["embed_batch", "embed_items", "in_short", "memory_format"]
 
 _PLAIN = torch.contiguous_format
 
 _BATCH = 256
+# Items, about, by which processes see whether they were given the same.
+_COMPARED = 64
 # Numbers in a batch on a processor, at most: what large images become in the first layers would
 # otherwise go to memory and back (95 of 105×105 pixels: 1.4 times as fast as 256).
 _PROCESSOR_NUMBERS = 1 << 20
@@ -77,6 +81,9 @@ def embed_items(
 ) -> Tensor:
     """Return the embeddings of all items, each embedded once, on `device`.
 
+    Processes that work together (see `siamesekit.training.joined`) embed a share each, and each
+    gets the embeddings of all.
+
     Parameters
     ----------
     backbone : nn.Module
@@ -96,22 +103,53 @@ def embed_items(
         If `items` are none, or what the backbone returns is no batch of embeddings.
     InvalidParameterError
         If another argument is not as said.
+    DistributedError
+        If processes that work together were given other items, or one is missing.
     """
     check_kind("backbone", backbone, nn.Module)
     own = as_protocol(items)
     check_kind("precision", precision, torch.dtype)
     device = resolve_device(device)
+    team = current()
+    if team is None:
+        return _embed_blocks(backbone, own, device, precision)
+    team.agree({"the items to embed": in_short(own)})
+    if len(own) < team.size:
+        return _embed_blocks(backbone, own, device, precision)
+    rows = team.own(len(own))
+    share = _embed_blocks(backbone, own[rows], device, precision)
+    return team.gather(share, rows, len(own))
+
+
+def _embed_blocks(
+    backbone: nn.Module, items: Items, device: torch.device, precision: torch.dtype
+) -> Tensor:
     was_training = backbone.training
     backbone.eval()
     try:
         batches = [
             embed_batch(backbone, own_float(batch, device), precision)
-            for block, size in _blocks(own, device)
+            for block, size in _blocks(items, device)
             for batch in torch.split(block, size)
         ]
     finally:
         backbone.train(was_training)
     return torch.cat(batches)
+
+
+def in_short(items: Tensor | Items) -> str:
+    """Return a digest by which processes see whether they were given the same items.
+
+    Parameters
+    ----------
+    items : Tensor or Items
+        Of a tensor some of the items are looked at, from its first to its last.
+    """
+    own = items if isinstance(items, Items) else TensorItems(items)
+    if not isinstance(own, TensorItems):
+        return digest((own.shape, own.content()))
+    some = own.tensor[:: max(1, len(own) // _COMPARED)]
+    return digest((own.shape, some, own.tensor[-1:]))
 
 
 def _blocks(items: Items, device: torch.device) -> Iterator[tuple[Tensor, int]]:

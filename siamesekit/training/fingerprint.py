@@ -11,7 +11,7 @@ import types
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,8 +21,10 @@ from siamesekit._params import Part
 from siamesekit.samplers import Sampler
 from siamesekit.training._surroundings import attributes, surroundings
 from siamesekit.training.items import Augment, Items, as_protocol
-from siamesekit.training.line import TrainingLine
-from siamesekit.training.plan import Plan, Validate
+
+if TYPE_CHECKING:  # a line embeds, and what embeds compares by digests
+    from siamesekit.training.line import TrainingLine
+    from siamesekit.training.plan import Plan, Validate
 
 __all__ = ["digest", "fingerprint"]
 
@@ -42,12 +44,12 @@ _CHANGED_BY_USE = (
 
 
 def fingerprint(
-    line: TrainingLine,
+    line: "TrainingLine",
     items: Tensor | Items,
     sampler: Sampler,
-    plan: Plan,
+    plan: "Plan",
     augment: Augment | None,
-    validate: Validate | None,
+    validate: "Validate | None",
     seed: int,
     facts: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:

@@ -11,6 +11,7 @@ from siamesekit._checks import check_kind, check_number
 from siamesekit._triplets import AnchorRows, Classes, row_blocks
 from siamesekit._types import Pairs, Triplets
 from siamesekit.errors import TrainingDivergedError
+from siamesekit.training.distributed import current
 from siamesekit.training.history import History
 from siamesekit.training.line import Charge
 
@@ -38,6 +39,8 @@ class TrainingHealthWarning(UserWarning):
 def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
     """Return the health numbers of one batch, left on its device.
 
+    Of a batch that several processes share, they are those of all of it.
+
     Parameters
     ----------
     charge : Charge
@@ -61,44 +64,51 @@ def batch_health(charge: Charge, margin: float | None) -> dict[str, Tensor]:
     check_kind("charge", charge, Charge)
     if margin is not None:
         check_number("margin", margin)
-    distances = -charge.scores
+    distances, start = -charge.scores, charge.start
     if distances.ndim == 1 and isinstance(charge.tuples, Pairs):
         same = charge.labels[charge.tuples.i] == charge.labels[charge.tuples.j]
         different = ~same
     else:
-        same = charge.labels[:, None] == charge.labels[None, :]
+        same = charge.labels[start : start + len(distances), None] == charge.labels[None, :]
         different = ~same
-        same = same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
-    return {
-        "distance_same": _mean_of(distances, same),
-        "distance_different": _mean_of(distances, different),
-        "spread": _spread(charge.embeddings),
-        "active": _active_share(distances, charge, margin),
+        same.diagonal(start).fill_(False)
+    shares = {
+        "distance_same": _sum_of(distances, same),
+        "distance_different": _sum_of(distances, different),
+        "active": _active(distances, charge, margin),
     }
+    sums = torch.stack([part.float() for share in shares.values() for part in share])
+    if (team := current()) is not None:
+        sums = team.sum(sums)
+    # A sum over its number is NaN where there is nothing.
+    means = sums[0::2] / sums[1::2]
+    return {"spread": _spread(charge.embeddings), **dict(zip(shares, means, strict=True))}
 
 
-def _mean_of(values: Tensor, chosen: Tensor) -> Tensor:
-    """Return the mean of some values; NaN of none. How many they are the device need not say."""
-    return torch.where(chosen, values, 0).sum() / chosen.sum()
+def _sum_of(values: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of the chosen values and how many they are."""
+    return torch.where(chosen, values, 0).sum(), chosen.sum()
 
 
-def _active_share(distances: Tensor, charge: Charge, margin: float | None) -> Tensor:
+def _active(distances: Tensor, charge: Charge, margin: float | None) -> tuple[Tensor, Tensor]:
+    """Return how many triplets cost something, and how many there are."""
+    start, nothing = charge.start, charge.labels.new_zeros(())
     if margin is None or distances.ndim == 1:
-        return distances.new_tensor(math.nan)
+        return nothing, nothing
     if isinstance(charge.tuples, Triplets):
         a, p, n = charge.tuples
-        return (distances[a, p] - distances[a, n] + margin > 0).float().mean()
+        excess = distances[a - start, p] - distances[a - start, n]
+        return (excess + margin > 0).sum(), nothing + len(a)
     if charge.counted is not None:
-        active, total = charge.counted
-        return active / total
-    active, total = charge.labels.new_zeros(()), charge.labels.new_zeros(())
+        return charge.counted
+    active, total = nothing, nothing
     classes = Classes.of(charge.labels)
     for rows in row_blocks(distances):
-        anchors = AnchorRows(distances[rows], classes, rows.start)
+        anchors = AnchorRows(distances[rows], classes, start + rows.start)
         runs = anchors.runs(None, anchors.active(margin))
-        active += (runs.last - runs.first).sum()
-        total += anchors.n_triplets
-    return active / total
+        active = active + (runs.last - runs.first).sum()
+        total = total + anchors.n_triplets
+    return active, total
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """The training line: embed, compare, choose, charge."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,8 +14,10 @@ from siamesekit.backbones.freezing import still_norms
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
 from siamesekit.losses import Loss, PairLoss
-from siamesekit.losses.rows import RowLoss
-from siamesekit.miners import Miner
+from siamesekit.losses._inputs import differentiable_zero
+from siamesekit.losses.rows import RowLoss, Share
+from siamesekit.miners import Miner, RowMiner
+from siamesekit.training.distributed import Team, current
 from siamesekit.training.embedding import embed_batch
 
 __all__ = ["Charge", "TrainingLine"]
@@ -27,15 +30,19 @@ class Charge:
     Attributes
     ----------
     loss : Tensor of float, shape ()
+        Of several processes, what this one adds to the loss of the batch.
     embeddings : Tensor of float32, shape (b, d)
         Detached.
     scores : Tensor of float32, shape (b, b) or (n,)
-        Detached; one a pair where the sampler pairs its items.
+        Detached; one a pair where the sampler pairs its items. Of several processes each has those
+        of its own anchors or pairs, (r, b) or (r,), or all.
     labels : Tensor of int64, shape (b,)
     tuples : Pairs or Triplets or None
         What the miner chose; None without a miner.
     counted : tuple of two Tensors of int64, shape (), or None
         See `Share`.
+    start : int
+        Position in the batch of the anchor of the first row of `scores`.
     """
 
     loss: Tensor
@@ -44,6 +51,7 @@ class Charge:
     labels: Tensor
     tuples: Tuples | None
     counted: tuple[Tensor, Tensor] | None = None
+    start: int = 0
 
 
 class TrainingLine(nn.Module):
@@ -111,8 +119,15 @@ class TrainingLine(nn.Module):
 
         Parameters
         ----------
-        x : Tensor of float, shape (b, c, h, w) or (b, f)
+        x : Tensor of float, shape (r, c, h, w) or (r, f)
+            The whole batch. Where several processes train (`siamesekit.training.distributed`), the
+            own share of it, ``Team.own(b)``, or, where that share is empty, any one item.
         labels : Tensor of int64, shape (b,)
+            Of the whole batch.
+
+        Returns
+        -------
+        Charge
         """
         return self.charge(self.embed(x), labels)
 
@@ -121,46 +136,89 @@ class TrainingLine(nn.Module):
 
         Parameters
         ----------
-        embeddings : Tensor of float32, shape (b, d)
+        embeddings : Tensor of float32, shape (r, d)
+            Of the whole batch, or of the own share of it (see `forward`).
         labels : Tensor of int64, shape (b,)
+            Of the whole batch.
+
+        Returns
+        -------
+        Charge
         """
+        team = current()
+        everyone = _of_all(team, embeddings, labels)
         try:
-            return self._charge(embeddings, labels)
+            share, scores, tuples, start = self._share(everyone, labels, team)
         except Exception:
             # Foreign losses and miners stumble over what is not finite, each in its own way.
-            if bool(embeddings.isfinite().all()):
+            if bool(everyone.isfinite().all()):
                 raise
-            return Charge(
-                embeddings.sum() * math.nan, embeddings.detach(), embeddings.detach(), labels, None
-            )
+            share = Share(everyone.sum() * math.nan, labels.new_ones(()))
+            scores, tuples, start = everyone, None, 0
+        loss = _part(team, share, everyone)
+        return Charge(
+            loss, everyone.detach(), scores.detach(), labels, tuples, share.counted, start
+        )
 
-    def _charge(self, embeddings: Tensor, labels: Tensor) -> Charge:
+    def _share(
+        self, embeddings: Tensor, labels: Tensor, team: Team | None
+    ) -> tuple[Share, Tensor, Tuples | None, int]:
+        """Return what this process charges, its scores, what it chose, and its first row."""
         on_embeddings = self.loss.takes == "embeddings"
+        rows = slice(0, len(labels))
+        if team is not None and self._goes_by_rows():
+            rows = team.own(len(labels))
         # Scores that only feed the miner and the history need no graph.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not on_embeddings):
-            scores: Tensor = self.head(embeddings, embeddings)
-        tuples = None
-        if self.miner is not None:
-            chosen_from = scores if self.miner.takes == "scores" else embeddings
-            tuples = self.miner(chosen_from.detach(), labels)
-        loss, counted = self._loss(embeddings if on_embeddings else scores, labels, tuples)
-        return Charge(loss, embeddings.detach(), scores.detach(), labels, tuples, counted)
+            scores: Tensor = self.head(embeddings[rows], embeddings)
+        # Who charges the same must draw the same.
+        with nullcontext() if team is None else team.drawing(self.loss, self.miner):
+            tuples = self._choose(embeddings, scores, labels, rows)
+            if (by_rows := self._row_loss()) is not None:
+                share = by_rows.share(scores, labels, tuples, rows.start)
+            else:
+                value = self.loss(embeddings if on_embeddings else scores, labels, tuples)
+                share = Share(value, labels.new_ones(()))
+        return share, scores, tuples, rows.start
 
-    def _loss(
-        self, inputs: Tensor, labels: Tensor, tuples: Tuples | None
-    ) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        if isinstance(self.loss, RowLoss) and type(self.loss).forward is RowLoss.forward:
-            share = self.loss.share(inputs, labels, tuples)
-            return share.mean(), share.counted
-        return self.loss(inputs, labels, tuples), None
+    def _choose(
+        self, embeddings: Tensor, scores: Tensor, labels: Tensor, rows: slice
+    ) -> Tuples | None:
+        if self.miner is None:
+            return None
+        if len(scores) < len(labels):
+            assert isinstance(self.miner, RowMiner)
+            chosen: Tuples = self.miner.choose(scores.detach(), labels, rows.start)
+            return chosen
+        chosen_from = scores if self.miner.takes == "scores" else embeddings
+        return self.miner(chosen_from.detach(), labels)
+
+    def _goes_by_rows(self) -> bool:
+        """Return whether processes can charge their own anchors each, and not all of them all."""
+        loss = self._row_loss()
+        splits = self.miner is None or isinstance(self.miner, RowMiner)
+        return loss is not None and splits and (self.miner is None or loss.splits_choices)
+
+    def _row_loss(self) -> RowLoss | None:
+        """Return the loss if it says what rows add to it, and is no other one for whole batches."""
+        loss = self.loss
+        if isinstance(loss, RowLoss) and type(loss).forward is RowLoss.forward:
+            return loss
+        return None
 
     def forward_pairs(self, x: Tensor, labels: Tensor) -> Charge:
         """Charge a two-tower batch: item ``2k`` meets item ``2k + 1`` and no other.
 
         Parameters
         ----------
-        x : Tensor of float, shape (2n, c, h, w) or (2n, f)
+        x : Tensor of float, shape (2r, c, h, w) or (2r, f)
+            The whole batch, or the own share of its pairs (see `forward`).
         labels : Tensor of int64, shape (2n,)
+            Of the whole batch.
+
+        Returns
+        -------
+        Charge
 
         Raises
         ------
@@ -174,8 +232,14 @@ class TrainingLine(nn.Module):
 
         Parameters
         ----------
-        embeddings : Tensor of float32, shape (2n, d)
+        embeddings : Tensor of float32, shape (2r, d)
+            Of the whole batch, or of the own share of its pairs (see `forward`).
         labels : Tensor of int64, shape (2n,)
+            Of the whole batch.
+
+        Returns
+        -------
+        Charge
 
         Raises
         ------
@@ -187,12 +251,43 @@ class TrainingLine(nn.Module):
                 "a sampler of pairs needs a loss on pairs ('bce', 'contrastive') and no miner; "
                 f"got loss {type(self.loss).__name__} and miner {_name(self.miner)}."
             )
-        scores: Tensor = self.head.pairs(embeddings[0::2], embeddings[1::2])
+        team = current()
+        everyone = _of_all(team, embeddings, labels, each=2)
+        rows = _rows(team, len(labels), each=2)
+        own = everyone if team is None else everyone[rows]
+        scores: Tensor = self.head.pairs(own[0::2], own[1::2])
         same = labels[0::2] == labels[1::2]
-        loss = self.loss.pair_loss(scores, same)
-        every = torch.arange(len(labels), device=labels.device)
-        pairs = Pairs(every[0::2], every[1::2])
-        return Charge(loss, embeddings.detach(), scores.detach(), labels, pairs)
+        kinds = torch.stack([(~same).sum(), same.sum()])
+        some = slice(rows.start // 2, rows.stop // 2)
+        share = self.loss.pair_share(scores, same[some], kinds)
+        places = torch.arange(len(labels), device=labels.device)[rows]
+        pairs = Pairs(places[0::2], places[1::2])
+        loss = _part(team, share, everyone)
+        return Charge(loss, everyone.detach(), scores.detach(), labels, pairs)
+
+
+def _rows(team: Team | None, n: int, each: int = 1) -> slice:
+    """Return the place of the own share of `n` items, of which `each` stay together."""
+    own = slice(0, n // each) if team is None else team.own(n // each)
+    return slice(own.start * each, own.stop * each)
+
+
+def _of_all(team: Team | None, embeddings: Tensor, labels: Tensor, each: int = 1) -> Tensor:
+    """Return the embeddings of the whole batch, with the gradient that all have of them."""
+    if team is None:
+        return embeddings
+    rows = _rows(team, len(labels), each)
+    # What was embedded for an empty share is left out, and gets a gradient of zeros.
+    return team.gather(embeddings[: rows.stop - rows.start], rows, len(labels))
+
+
+def _part(team: Team | None, share: Share, everyone: Tensor) -> Tensor:
+    """Return what this process adds to the loss of the batch."""
+    if team is None:
+        return share.mean()
+    whole = Share(share.total, team.sum(share.weight.float()))
+    # So that the gradient comes back to every process, even one that charges nothing.
+    return whole.mean() + differentiable_zero(everyone)
 
 
 def _name(part: Any) -> str:

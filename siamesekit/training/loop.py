@@ -10,7 +10,8 @@ from tqdm.auto import tqdm
 from siamesekit._checks import check_callable, check_integer, check_kind, shown
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.samplers import Sampler
-from siamesekit.training.checkpoint import Checkpoint
+from siamesekit.training.checkpoint import Checkpoint, RunFile
+from siamesekit.training.distributed import Team, alone, by_the_first, joined
 from siamesekit.training.fingerprint import fingerprint
 from siamesekit.training.history import History
 from siamesekit.training.items import Augment, Items, as_protocol
@@ -109,17 +110,22 @@ def train(
     if validate is not None:
         check_callable("validate", validate, "(line) -> score")
     # Whatever mode the caller is in: without gradients nothing would be learned.
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.enable_grad(), joined() as team:
+        marks = None
+        if checkpoint is not None or team is not None:
+            marks = fingerprint(line, own, sampler, plan, augment, validate, seed, facts)
+        if team is not None and marks is not None:
+            team.agree(_what_all_must_have(marks, plan, checkpoint))
         run = Run(line, own, labels, sampler, plan, augment, seed)
         run.check_validation(validate)
         file = None
-        if checkpoint is not None and run.weights:
-            marks = fingerprint(line, own, sampler, plan, augment, validate, seed, facts)
+        if checkpoint is not None and marks is not None and run.weights:
             file = checkpoint.of_run(marks, plan.max_epochs)
-            if (state := file.read()) is not None:
+            if (state := by_the_first(team, file.read)) is not None:
                 with file.explaining():
                     run.load_state_dict(state)
-        with tqdm(total=plan.max_epochs, disable=not plan.verbose, unit="epoch") as bar:
+        quiet = not plan.verbose or (team is not None and not team.leads)
+        with tqdm(total=plan.max_epochs, disable=quiet, unit="epoch") as bar:
             bar.update(run.history.epochs)
             while not run.is_over():
                 numbers = run.epoch(validate)
@@ -127,12 +133,28 @@ def train(
                     {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
                 )
                 bar.update()
-                for callback in callbacks:
-                    callback(line, run.history)
+                with alone():
+                    for callback in callbacks:
+                        callback(line, run.history)
+                if team is not None:
+                    team.wait()
                 if file is not None and file.due(run.history.epochs, run.is_over()):
-                    file.write(run.state_dict())
+                    _write(team, file, run)
         run.finish()
     return run.history
+
+
+def _write(team: Team | None, file: RunFile, run: Run) -> None:
+    by_the_first(team, lambda: file.write(run.state_dict()))
+
+
+def _what_all_must_have(
+    marks: Mapping[str, str], plan: Plan, checkpoint: Checkpoint | None
+) -> dict[str, str]:
+    # The weights are those of the first process.
+    own = {name: mark for name, mark in marks.items() if name != "weights"}
+    written = None if checkpoint is None else checkpoint.every
+    return {**own, "max_epochs": str(plan.max_epochs), "checkpoint": str(written)}
 
 
 def _check_labels(labels: object, n: int) -> None:

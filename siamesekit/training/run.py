@@ -3,7 +3,10 @@
 import copy
 import math
 import time
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,7 +16,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from siamesekit._copying import let_go_of_graphs, load_state
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
 from siamesekit.samplers import Sampler
+from siamesekit.training._joint_norm import normalising_jointly
 from siamesekit.training.averaging import averaged, final_weights, update_average, weight_average
+from siamesekit.training.distributed import alone, current
 from siamesekit.training.drawing import drawing_of
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import TRY_FINITE, HealthMonitor, batch_health
@@ -32,6 +37,8 @@ from siamesekit.training.rewind import Rewind, all_finite
 
 __all__ = ["Run"]
 
+# Between the streams of processes, so that they meet in no epoch.
+_APART = 0x9E3779B9
 # Steps in a row that are not finite: so many end training, …
 _TOO_MANY = 50
 # … and so do so many that fill the whole of an epoch.
@@ -58,6 +65,9 @@ class Run:
 
     def __post_init__(self) -> None:
         self.device = next((p.device for p in self.line.parameters()), self.items.device)
+        self.team = current()
+        if self.team is not None:
+            self.team.same_state(self.line)
         self.labels = self.labels.to(self.device)
         plan, steps = self.plan, max(1, self.plan.max_epochs * len(self.sampler))
         self.weights = [p for p in self.line.parameters() if p.requires_grad]
@@ -95,6 +105,10 @@ class Run:
         start = time.perf_counter()
         # Each epoch has its own streams, so that a resumed run draws what an unbroken one would.
         stream = (self.seed * 1_000_003 + number) % 2**32
+        if self.team is not None:
+            self.team.draw_alike(torch.Generator(self.device).manual_seed(stream))
+            # Each embeds and augments other items, and so draws for itself.
+            stream = (stream + self.team.rank * _APART) % 2**32
         generator = torch.Generator(self.device).manual_seed(stream)
         # Augmentations and layers draw apart, so that one without the other changes nothing there.
         layers = torch.Generator(self.device).manual_seed(stream)
@@ -102,9 +116,13 @@ class Run:
         self.sampler.set_epoch(number)
         self.line.train()
         renewed = False
-        with drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment):
-            for index, raw in self.items.batches(self.sampler, seed=stream):
+        with (
+            drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment),
+            normalising_jointly(self.line, self.team) as share,
+        ):
+            for index, raw in self._shares(stream):
                 batch = finish_batch(raw, self.augment, generator, self.device)
+                share.counts = self._has_a_share(index)
                 if self._step(index, batch, means, keep=not renewed):
                     renewed = True
                 else:
@@ -119,14 +137,43 @@ class Run:
             self.monitor.check_epoch(numbers["loss"], numbers)
         numbers["skipped"] = skipped
         numbers["learning_rate"] = self.optimizer.param_groups[0]["lr"]
+        if self.team is not None:
+            self.team.same_state(self.line)
         if validate is not None:
             numbers["validation"] = self._validate(validate)
-        self._step_on_plateau(numbers)
         numbers["seconds"] = time.perf_counter() - start
+        if self.team is not None:
+            # Seconds, and a user's score, differ; what follows from them must not.
+            own = numbers
+            numbers = self.team.first(lambda: own)
+        self._step_on_plateau(numbers)
         self.history.append_epoch(numbers)
         if validate is not None:
             self._keep_best(numbers["validation"])
         return numbers
+
+    def _shares(self, stream: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield each batch of positions, and the items of the part that this process embeds."""
+        drawn: deque[Tensor] = deque()
+
+        def own() -> Iterator[Tensor]:
+            for index in self.sampler:
+                drawn.append(index)
+                if self.team is None:
+                    yield index
+                else:
+                    # Never an empty part: it is made up for by an item that counts for nothing.
+                    share = self.team.own(len(index))
+                    yield index[share] if self._has_a_share(index) else index[:1]
+
+        for _, raw in self.items.batches(own(), seed=stream):
+            yield drawn.popleft(), raw
+
+    def _has_a_share(self, index: Tensor) -> bool:
+        if self.team is None:
+            return True
+        own = self.team.own(len(index))
+        return bool(own.stop > own.start)
 
     def _step(self, index: Tensor, batch: Tensor, means: EpochMeans, keep: bool) -> bool:
         """Take one step; return False where it was not finite, and so changed nothing."""
@@ -138,6 +185,8 @@ class Run:
         self.optimizer.zero_grad(set_to_none=True)
         if charge.loss.requires_grad:
             charge.loss.backward()  # type: ignore[no-untyped-call]
+        if self.team is not None:
+            charge = replace(charge, loss=self.team.sum_gradients(self.weights, charge.loss))
         if not self._is_finite(charge, rewind):
             rewind.undo()
             self.optimizer.zero_grad(set_to_none=True)
@@ -166,6 +215,9 @@ class Run:
             "the statistics": rewind.buffers_stay_finite(),
         }
         flags = [flag.to(self.device, torch.float32, non_blocking=True) for flag in found.values()]
+        if self.team is not None:
+            # What is not finite in one process must be skipped by all.
+            flags = list(self.team.sum(torch.stack(flags)) == self.team.size)
         loss, *finite = torch.stack([charge.loss.detach().float().mean(), *flags]).tolist()
         sick = [name for name, is_finite in zip(found, finite, strict=True) if not is_finite]
         if sick:
@@ -201,7 +253,9 @@ class Run:
         self.line.eval()
         with averaged(self.line, self.average):
             try:
-                score = validate(self.line)
+                # What a user wrote may embed other items in each process.
+                with nullcontext() if getattr(validate, "jointly", False) else alone():
+                    score = validate(self.line)
             except InvalidDataError as error:
                 if self.average is not None or self._still_works():
                     raise

@@ -1,0 +1,171 @@
+"""Batch normalisation over the batch that several processes share."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from siamesekit.errors import InvalidParameterError
+from siamesekit.training.distributed import Team
+
+__all__ = ["Share", "normalising_jointly"]
+
+_KNOWN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
+class Share:
+    """Whether the batch that this process embeds counts: not where it stands for an empty share."""
+
+    counts = True
+
+
+@contextmanager
+def normalising_jointly(line: nn.Module, team: Team | None) -> Iterator[Share]:
+    """Run a block in which the batch normalisations of `line` that learn see the whole batch.
+
+    Parameters
+    ----------
+    line : nn.Module
+        In ``train()`` mode.
+    team : Team or None
+        None changes nothing.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a layer normalises over the batch in a way of its own, and so cannot be made to see it.
+    """
+    share = Share()
+    if team is None:
+        yield share
+        return
+    with ExitStack() as undo:
+        for name, layer in line.named_modules():
+            if not _sees_the_batch(layer):
+                continue
+            if type(layer) not in _KNOWN or "forward" in vars(layer):
+                raise InvalidParameterError(
+                    f"layer {name} ({type(layer).__name__}) normalises over the items of one "
+                    "process, where several train. Take nn.BatchNorm1d, 2d or 3d, which are made "
+                    "to see the batch of all, or nn.GroupNorm, or freeze the layer."
+                )
+            layer.forward = partial(_forward, layer, team, share)
+            undo.callback(vars(layer).pop, "forward")
+        yield share
+
+
+def _sees_the_batch(layer: nn.Module) -> bool:
+    if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+        return layer.training or layer.running_mean is None
+    # Of each item alone, but the statistics that it keeps are those of the batch.
+    keeps = isinstance(layer, nn.modules.instancenorm._InstanceNorm) and layer.track_running_stats
+    return keeps and layer.training
+
+
+def _forward(layer: Any, team: Team, share: Share, x: Tensor) -> Tensor:
+    layer._check_input_dim(x)
+    if not layer.training and layer.running_mean is not None:
+        out: Tensor = type(layer).forward(layer, x)
+        return out
+    moments = _moments(x, team, share)
+    if layer.training and layer.track_running_stats:
+        _keep_statistics(layer, moments)
+    apply: Any = _Normalise.apply
+    normalised: Tensor = apply(x, layer.weight, layer.bias, moments, layer.eps, team)
+    return normalised
+
+
+class _Moments:
+    """Number of values, mean and variance of each channel over the batch of all processes.
+
+    Of which the own batch is a part, or not (`counts`).
+    """
+
+    def __init__(self, n: Tensor, mean: Tensor, variance: Tensor, counts: bool) -> None:
+        self.n, self.mean, self.variance, self.counts = n, mean, variance, counts
+
+
+@torch.no_grad()
+def _moments(x: Tensor, team: Team, share: Share) -> _Moments:
+    own_variance, own_mean = torch.var_mean(x.float(), _all_but_channels(x), correction=0)
+    n = own_mean.new_full((1,), x.numel() / x.shape[1] if share.counts else 0.0)
+    if not share.counts:
+        own_mean, own_variance = torch.zeros_like(own_mean), torch.zeros_like(own_variance)
+    total = team.sum(torch.cat([n, n * own_mean]))
+    number, mean = total[0], total[1:] / total[0]
+    # About the mean of all: squares less the square of the mean would lose the digits.
+    spread = team.sum(n * (own_variance + (own_mean - mean).square()))
+    return _Moments(number, mean, spread / number, share.counts)
+
+
+def _keep_statistics(layer: Any, moments: _Moments) -> None:
+    layer.num_batches_tracked.add_(1)
+    momentum = layer.momentum
+    step = 1.0 / float(layer.num_batches_tracked) if momentum is None else momentum
+    # As in nn.BatchNorm: what is kept is the unbiased estimate.
+    unbiased = moments.variance * (moments.n / (moments.n - 1).clamp(min=1))
+    for kept, new in ((layer.running_mean, moments.mean), (layer.running_var, unbiased)):
+        kept.lerp_(new.to(kept.dtype), step)
+
+
+class _Normalise(torch.autograd.Function):
+    """``(x - mean) / sqrt(variance + eps) * weight + bias``, mean and variance being of all.
+
+    The gradient is that of Ioffe and Szegedy (2015, §3), its two sums over the batch of all.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        moments: _Moments,
+        eps: float,
+        team: Team,
+    ) -> Tensor:
+        ctx.moments, ctx.eps, ctx.team = moments, eps, team
+        ctx.save_for_backward(x, weight)
+        return functional.batch_norm(
+            x, moments.mean, moments.variance, weight, bias, training=False, eps=eps
+        )
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        (grad,), mean, variance = grads, ctx.moments.mean, ctx.moments.variance
+        # With the statistics taken as fixed: of x, and sums over the own batch.
+        fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        width = len(mean)
+        sums = ctx.team.sum(torch.cat([of_weight.float(), of_bias.float()])) / ctx.moments.n
+        inverse = (variance + ctx.eps).rsqrt()
+        scale = inverse if weight is None else inverse * weight
+        slope = -scale * inverse * sums[:width]
+        offset = -scale * sums[width:] - slope * mean
+        whole = torch.addcmul(fixed + _along(offset, x), x, _along(slope, x))
+        if not ctx.moments.counts:
+            whole = torch.zeros_like(whole)
+        trained = weight is not None
+        return (
+            whole.to(x.dtype),
+            of_weight if trained else None,
+            of_bias if trained else None,
+            None,
+            None,
+            None,
+        )
+
+
+def _along(values: Tensor, x: Tensor) -> Tensor:
+    """Return values of channels as they stand beside a batch."""
+    return values.view(1, -1, *[1] * (x.ndim - 2)).to(x.dtype)
+
+
+def _all_but_channels(x: Tensor) -> list[int]:
+    return [0, *range(2, x.ndim)]

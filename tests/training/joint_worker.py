@@ -1,0 +1,209 @@
+"""Runs of training that one process and several must do alike; as a script, one of the processes.
+
+RANK=… WORLD_SIZE=… MASTER_ADDR=… MASTER_PORT=… python joint_worker.py FOLDER
+"""
+
+import copy
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siamesekit import registry
+from siamesekit._random import drawing_from
+from siamesekit.samplers import EpisodeSampler, PairSampler, RandomSampler
+from siamesekit.training import Plan, TrainingLine, train
+
+MINERS = ("easy", "semihard", "hard", "all-triplets", "batch-hard", "tf-semihard")
+PAIRS = ("hard-pairs", "all-pairs")
+PML = ("NTXentLoss", "MultiSimilarityLoss", "CircleLoss", "SupConLoss", "ProxyAnchorLoss",
+       "ContrastiveLoss")  # fmt: skip
+LEARNED = ("squared", "l1", "cosine-concat")
+STEPS = 3
+
+
+def net(*layers: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 8), *layers, nn.Tanh(), nn.Linear(8, 8))
+
+
+CASES: dict[str, dict[str, Any]] = {}
+
+
+def case(name: str, **options: Any) -> None:
+    CASES[name] = {"head": "euclidean", **options}
+
+
+for loss in ("triplet", "triplet-active", "contrastive", "contrastive-balanced"):
+    for miner in (*MINERS, *(PAIRS if "triplet" not in loss else ())):
+        case(f"{loss}-{miner}", loss=loss, miner=miner)
+    case(loss, loss=loss)
+case("triplet-soft", loss="triplet-soft", miner="semihard")
+case("batch-all", loss="batch-all")
+for loss in ("episodic", "episodic-rest", "episodic-2"):
+    case(loss, loss=loss, head="cosine")
+for head in LEARNED:
+    for loss in ("bce", "bce-balanced", "episodic", "triplet"):
+        case(f"{head}-{loss}", head=head, loss=loss)
+    for miner in (*MINERS, *PAIRS):
+        case(f"{head}-bce-{miner}", head=head, loss="bce", miner=miner)
+    case(f"{head}-triplet-semihard", head=head, loss="triplet", miner="semihard")
+for name in PML:
+    # In small steps: these losses are large.
+    case(f"pml-{name}", loss=f"pml:{name}", head="cosine", plan={"learning_rate": 1e-3})
+case("pml-mined", loss="pml:TripletMarginLoss", head="cosine", miner="pml:MultiSimilarityMiner")
+case("pml-mined-by-ours", loss="pml:TripletMarginLoss", head="cosine", miner="semihard")
+# Both draw at random.
+case("pml-drawn", loss="pml:MarginLoss", head="cosine", miner="pml:DistanceWeightedMiner")
+case("ours-mined-by-pml", loss="triplet", head="cosine", miner="pml:TripletMarginMiner")
+case("memory", loss="cross-batch-memory", head="cosine")
+case("two-towers", loss="bce", head="l1", sampler=PairSampler(8, n_pairs=8))
+case("two-towers-balanced", loss="bce-balanced", head="l1", sampler=PairSampler(9, n_pairs=9))
+case("batch-norm", loss="triplet", miner="semihard", layers=(lambda: nn.BatchNorm1d(8),))
+case(
+    "batch-norm-bare",
+    loss="episodic",
+    layers=(lambda: nn.BatchNorm1d(8, affine=False, momentum=None),),
+)
+case(
+    "batch-norm-pairs",
+    loss="bce",
+    head="squared",
+    sampler=PairSampler(8, n_pairs=8),
+    layers=(lambda: nn.BatchNorm1d(8),),
+)
+case("maps", loss="triplet", maps=True)
+# More processes than items in some batches: somebody has nothing to do.
+case(
+    "few-pairs",
+    loss="bce",
+    head="l1",
+    sampler=PairSampler(8, n_pairs=9),
+    layers=(lambda: nn.BatchNorm1d(8),),
+)
+case("frozen", loss="bce", head="l1", frozen=True)
+case("averaged", loss="triplet", plan={"averaging": 0.9})
+case("random-batches", loss="contrastive", sampler=RandomSampler(17))
+case("not-finite", loss="triplet", miner="semihard", poisoned=True, sampler=RandomSampler(24))
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "triplet": {"margin": 1.0}, "triplet-active": {"margin": 1.0, "reduction": "active"},
+    "triplet-soft": {"margin": "soft"}, "contrastive-balanced": {"balance": True},
+    "bce-balanced": {"balance": True},
+    "episodic-rest": {"shot": "rest"}, "episodic-2": {"shot": 2},
+    "pml:ProxyAnchorLoss": {}, "cross-batch-memory": {"memory_size": 40},
+}  # fmt: skip
+
+
+class Maps(nn.Module):
+    """A convolution with batch normalisation, of vectors read as pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 2)
+        self.norm = nn.BatchNorm2d(4)
+        self.last = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.last(torch.tanh(self.norm(self.conv(x.view(-1, 1, 2, 3)))).flatten(1))
+        return out
+
+
+class Poisoned(nn.Module):
+    """Gives what is not a number of the item that says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.net(torch.where(x > 90, torch.nan, x))
+        return out
+
+
+def data(poisoned: bool = False) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(4).repeat_interleave(12)
+    items = torch.randn(4, 6, generator=generator)[labels] + torch.randn(48, 6, generator=generator)
+    if poisoned:
+        items[7] = 99.0
+    return items, labels
+
+
+def line_of(options: dict[str, Any]) -> TrainingLine:
+    with drawing_from(0):
+        name, miner = options["loss"], options.get("miner")
+        known = name if name.startswith("pml:") else name.removesuffix("-balanced")
+        for ending in ("-active", "-soft", "-rest", "-2"):
+            known = known.removesuffix(ending)
+        backbone = net(*(make() for make in options.get("layers", ())))
+        backbone = Maps() if options.get("maps") else backbone
+        backbone = Poisoned() if options.get("poisoned") else backbone
+        if options.get("frozen"):
+            backbone.requires_grad_(False)
+        loss = registry.create("losses", known, **LOSSES.get(name, {})).build(8, 4)
+        plain = {"dropout": 0.0} if options["head"] == "cosine-concat" else {}
+        head = registry.create("heads", options["head"], **plain).build(8)
+        mines = None if miner is None else registry.create("miners", miner)
+        return TrainingLine(backbone, head, loss, mines)
+
+
+def run(name: str) -> tuple[list[dict[str, Tensor]], dict[str, list[float]]]:
+    """Return the state of the line after each of some epochs of one step, and the history."""
+    options = CASES[name]
+    line, (items, labels) = line_of(options), data(bool(options.get("poisoned")))
+    seen: list[dict[str, Tensor]] = []
+    # One batch an epoch, of 16 items, so that of 3 processes one has more than the others.
+    usual = EpisodeSampler(way=4, shot=2, queries=2, n_batches=1)
+    sampler = copy.deepcopy(options.get("sampler", usual))
+    plan = Plan(
+        **{
+            "max_epochs": STEPS, "learning_rate": 0.05, "optimizer": "sgd", "schedule": "constant",
+            **options.get("plan", {}),
+        }
+    )  # fmt: skip
+    history = train(
+        line, items, labels, sampler.bind(labels, seed=3), plan,
+        callbacks=[lambda line, _: seen.append(copy.deepcopy(line.state_dict()))], seed=5,
+    )  # fmt: skip
+    return seen, dict(history)
+
+
+def die(line: TrainingLine, history: dict[str, list[float]]) -> None:
+    if os.environ["RANK"] == "1" and len(history["loss"]) == 2:
+        os._exit(0)
+
+
+def last_words() -> str:
+    """Return what training says when the second process dies in it."""
+    line, (items, labels) = line_of(CASES["triplet"]), data()
+    sampler = EpisodeSampler(way=4, shot=2, queries=2).bind(labels)
+    start = time.perf_counter()
+    try:
+        train(line, items, labels, sampler, callbacks=[die])
+    except Exception as error:
+        return f"{time.perf_counter() - start:.0f} s: {type(error).__name__}: {error}"
+    return "nothing"
+
+
+def main(folder: Path) -> None:
+    found: dict[str, Any] = {}
+    for name in CASES:
+        try:
+            found[name] = run(name)
+        except Exception:
+            found[name] = traceback.format_exc()
+            if "DistributedError" in found[name]:
+                break
+    own = folder / f"{os.environ['RANK']}.pt"
+    torch.save(found, own)
+    torch.save(found | {"last words": last_words()}, own)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))

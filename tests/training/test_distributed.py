@@ -1,0 +1,105 @@
+"""Several processes take the steps that one takes on their joint batch."""
+
+import importlib.util
+import math
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+WORKER = Path(__file__).with_name("joint_worker.py")
+# Nearest and furthest are chosen from scores that differ in the last digit.
+TOLERANCE = 1e-5
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+worker = _module(WORKER)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], list[dict[str, Any]]]:
+    """Return what each of some processes found, which are run once."""
+
+    @cache
+    def of(size: int) -> list[dict[str, Any]]:
+        folder = tmp_path_factory.mktemp(f"of{size}")
+        common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": _free_port()}
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-W", "ignore", str(WORKER), str(folder)],
+                env={**os.environ, **{k: str(v) for k, v in common.items()}, "RANK": str(rank)},
+            )
+            for rank in range(size)
+        ]
+        for process in started:
+            process.wait(300)
+        return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(size)]
+
+    return of
+
+
+@pytest.fixture(scope="module")
+def alone() -> Callable[[str], Any]:
+    """Return what one process does."""
+    return cache(worker.run)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("name", worker.CASES)
+def test_weights_are_those_of_one_process_step_by_step(
+    name: str, size: int, found: Callable[..., Any], alone: Callable[..., Any]
+) -> None:
+    processes = [own[name] for own in found(size)]
+    assert not isinstance(processes[0], str), processes[0]
+    states, history = alone(name)
+    assert any(not torch.equal(states[0][key], states[-1][key]) for key in states[0]), "no step"
+    for seen, _ in processes:
+        assert len(seen) == len(states)
+        for state, own in zip(states, seen, strict=True):
+            for key, value in state.items():
+                torch.testing.assert_close(own[key], value, rtol=TOLERANCE, atol=TOLERANCE)
+    for state, *others in zip(*(seen for seen, _ in processes), strict=True):
+        assert all(torch.equal(state[key], own[key]) for own in others for key in state)
+    for key in history.keys() - {"seconds"}:
+        for _, own in processes:
+            assert own[key] == pytest.approx(history[key], rel=1e-5, abs=1e-5, nan_ok=True), key
+
+
+def test_a_step_that_is_not_finite_in_one_process_is_skipped_by_all(
+    found: Callable[..., Any],
+) -> None:
+    for own in found(3):
+        _, history = own["not-finite"]
+        # One of the two batches of each epoch has the item.
+        assert history["skipped"] == [1.0] * worker.STEPS
+        assert all(map(math.isfinite, history["loss"]))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_process_that_dies_ends_the_others(size: int, found: Callable[..., Any]) -> None:
+    for own in (found(size)[0], *found(size)[2:]):
+        seconds, _, said = own["last words"].partition(" s: ")
+        assert said.startswith("DistributedError: process "), said
+        assert int(seconds) < 30
