@@ -2,6 +2,7 @@
 
 import copy
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from siamesekit.estimators._calibration import (
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._explaining import explain
+from siamesekit.estimators._exporting import export
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, Material, of_classes
 from siamesekit.estimators._folder import Files
@@ -372,6 +374,10 @@ class SiameseEstimator(
         """Return what `_keep` took and `save` must write: for json, and tensors by file."""
         return {}, {}
 
+    def _served(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what `export` needs of what `_keep` took: for json, and numbers."""
+        return {}, {}
+
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
         """Take what `_state` returned; raise `SavedModelError` if it cannot have returned it."""
 
@@ -602,6 +608,50 @@ class SiameseEstimator(
         state, tensors = own._state()
         description, weights = _saving.describe(own)
         _folder.write(checked, description | {"state": state}, {"weights": weights, **tensors})
+
+    def export(self, folder: str | os.PathLike[str]) -> None:
+        """Write a folder that answers without torch and siamesekit: NumPy and onnxruntime do.
+
+        ``reader.py`` in it has a class `Reader` whose ``predict``, ``predict_proba``, ``identify``,
+        ``verify``, ``transform`` and ``similarity`` give the answers of this estimator as it is
+        now, to 1e-4; ``CARD.md`` says what the folder holds. Input is taken as the estimator takes
+        it: bytes and floats, features of any scale, on the scale of training alone.
+
+        Parameters
+        ----------
+        folder : path-like
+            New, empty, or one exported to before: at every moment it holds the old model or the
+            new one, and whatever else lies there stays.
+
+        Raises
+        ------
+        PluginImportError
+            If onnx, onnxscript or onnxruntime is not installed (``siamesekit[export]``).
+        InvalidParameterError
+            If `folder` holds something else, or the network cannot be written as ONNX (a part that
+            is looked up in Python, say), or gives other numbers there.
+        ModelNotWrittenError
+            If the disk is full, or the folder may not be written to.
+        TooFewTrialsError
+            If there is an `unknown_label`, and `predict` could not answer.
+
+        Warns
+        -----
+        UserWarning
+            If the estimator computes in bfloat16: the folder is more exact, and so answers
+            otherwise by what that rounds.
+        """
+        check_is_fitted(self)
+        checked, now = check_path("folder", folder), self._at_once()
+        if now.precision_ != torch.float32:
+            warnings.warn(
+                f"The exported network computes in float32, this estimator in {now.precision_}: "
+                "answers differ by what that rounds. precision='float32' has the same ones.",
+                stacklevel=2,
+            )
+        nobody = {"classes": {"dtype": "<i8", "values": []}, "aggregate": "prototype"}
+        facts, arrays = now._served()
+        export(now, checked, nobody | {"threshold": None, "unknown_label": None} | facts, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], **parts: Any) -> Self:

@@ -322,6 +322,26 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             state["background"] = encode_labels(background[1])
         return state, {"gallery": tensors}
 
+    def _served(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        supports = self.gallery_.class_supports()
+        facts: dict[str, Any] = {
+            "classes": encode_labels(supports.classes),
+            "aggregate": self.gallery_.aggregate,
+        }
+        if self.unknown_label is not None and len(supports.classes):
+            least = self.gallery_.threshold(self.fpir, confidence=None)
+            facts["threshold"] = float(least)
+            facts["promise"] = (
+                f": strangers are taken for somebody in {least.promised:g} of searches at most, "
+                f"with confidence {least.confidence:.3g}"
+            )
+            facts["unknown_label"] = encode_labels(as_classes(self.unknown_label))  # type: ignore[arg-type]
+        return facts, {
+            "supports": supports.vectors,
+            "ends": supports.ends,
+            "digests": supports.digests,
+        }
+
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
         labels = decode_labels(state.get("labels"))
         # Models saved before there was a background have none.

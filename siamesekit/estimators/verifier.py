@@ -344,6 +344,9 @@ class SiameseVerifier(SiameseEstimator):
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
         return write_kept(vars(self).get("set_threshold_"), self.held_out_pairs_)
 
+    def _served(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {"threshold": float(self.threshold_)}, {}
+
     def _restore_state(self, state: Mapping[str, Any], files: Files) -> None:
         cut, self.held_out_pairs_ = read_kept(state, files)
         if cut is not None:

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,27 @@ __all__ = ["Gallery"]
 _ENORMOUSLY, _SAMPLE = 1e6, 64
 # Names among which near matches are looked for: it takes a millisecond for a hundred.
 _NAMES = 10_000
+
+
+class ClassSupports(NamedTuple):
+    """What stands for each class.
+
+    Attributes
+    ----------
+    classes : ndarray, shape (k,)
+        Sorted.
+    vectors : ndarray of float32, shape (s, d)
+        As the head prepares them: a prototype for each class, or all of its examples.
+    ends : ndarray of int64, shape (k + 1,)
+        Class ``i`` has ``vectors[ends[i] : ends[i + 1]]``.
+    digests : ndarray of uint64, shape (k,)
+        Of the labels, by which ties are broken.
+    """
+
+    classes: np.ndarray
+    vectors: np.ndarray
+    ends: IntArray
+    digests: np.ndarray
 
 
 class Gallery(OpenSet):
@@ -448,6 +469,22 @@ class Gallery(OpenSet):
         return positions
 
     # -- who is it ----------------------------------------------------------------------------
+
+    def class_supports(self) -> ClassSupports:
+        """Return what queries are compared with, class by class, at this moment."""
+        now = self._snapshot
+        if len(now) == 0:
+            return ClassSupports(
+                now.classes,
+                np.zeros((0, now.dim), np.float32),
+                np.zeros(1, np.int64),
+                np.zeros(0, np.uint64),
+            )
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+            ready = self._prepared(now)
+            some = ready.of(ready.living[np.argsort(now.ranks[ready.codes[ready.living]])])
+            vectors = some.ready(slice(None)).float().cpu().numpy()
+        return ClassSupports(now.names[some.codes], vectors, some.ends, now.digests_of(some.codes))
 
     def class_scores(self, queries: ArrayLike) -> Tensor:
         """Return the score of each query against each class.

@@ -129,6 +129,20 @@ class Head(Part, nn.Module, ABC):
         """
         return "euclidean", self.prepare(z)
 
+    def export(self) -> tuple[str, dict[str, Tensor]] | None:
+        """Return by what name an exported folder's reader knows the head, and its weights.
+
+        Only for a head that the reader can compute; others are exported as ONNX, of `pairs`. What
+        a subclass inherits does not count, for it may compare in another way.
+
+        Returns
+        -------
+        name : str
+        weights : dict of str to Tensor
+            Or None in place of both, as here.
+        """
+        return None
+
     def for_best(self, b: Tensor) -> Tensor | None:
         """Return what `best_pairs` needs to know of `b`: worked out once for what is asked often.
 

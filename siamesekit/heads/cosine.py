@@ -65,6 +65,10 @@ class CosineHead(CheckedHead):
             a.shape[1],
         )
 
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        """Return its name, and no weights."""
+        return "cosine", {}
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return self.compare(self.prepare(a), self.prepare(b))
 

@@ -19,6 +19,10 @@ class EuclideanHead(SumsSquares):
 
     gives = "distance"
 
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        """Return its name, and no weights."""
+        return "euclidean", {}
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -distances(a, b)
 

@@ -55,6 +55,10 @@ class L1Head(LearnedHead, SumsAbsolutes):
             nn.init.normal_(self.weight, 0.0, 0.2)
             nn.init.normal_(self.bias, 0.5, 0.01)
 
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        """Return its name, weight and bias."""
+        return "l1", {"weight": self.weight, "bias": self.bias}
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return weighted_l1(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
 

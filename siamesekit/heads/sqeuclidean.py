@@ -20,6 +20,10 @@ class SqEuclideanHead(SumsSquares):
 
     gives = "distance"
 
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        """Return its name, and no weights."""
+        return "sqeuclidean", {}
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return -squared_distances(a, b)
 

@@ -33,6 +33,10 @@ class SquaredHead(LearnedHead, SumsSquares):
         self.weight = nn.Parameter(torch.full((dim,), -(dim**-0.5)))
         self.bias = nn.Parameter(torch.ones(()))
 
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        """Return its name, weight and bias."""
+        return "squared", {"weight": self.weight, "bias": self.bias}
+
     def cross(self, a: Tensor, b: Tensor) -> Tensor:  # noqa: D102
         return weighted_squares(a, b, self.weight.to(a.dtype)) + self.bias.to(a.dtype)
 
