@@ -18,6 +18,7 @@ from siamesekit.errors import InvalidParameterError
 __all__ = [
     "RandomState",
     "Seeds",
+    "Stream",
     "check_random_state",
     "drawing_from",
     "generator_from",
@@ -79,8 +80,39 @@ def generator_from(
     return torch.Generator(device=device).manual_seed(seed_from(random_state))
 
 
+class Stream:
+    """A generator, and those of its seed on other devices, where something is drawn there too.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self._generators = {generator.device: generator}
+        self._seed = generator.initial_seed()
+
+    def on(self, device: torch.device) -> torch.Generator:
+        """Return the generator on `device`, made at need."""
+        if device not in self._generators:
+            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
+        return self._generators[device]
+
+    def state(self) -> dict[torch.device, Tensor]:
+        """Return where the generators are."""
+        return {device: one.get_state() for device, one in self._generators.items()}
+
+    def go_to(self, state: dict[torch.device, Tensor]) -> None:
+        """Let the generators draw once more what they drew after `state` returned this."""
+        for device, generator in self._generators.items():
+            if device in state:
+                generator.set_state(state[device])
+            else:
+                generator.manual_seed(self._seed)
+
+
 @contextmanager
-def drawing_from(generator: torch.Generator | int) -> Iterator[None]:
+def drawing_from(generator: torch.Generator | Stream | int) -> Iterator[None]:
     """Run a block in which all that this thread draws comes from `generator`.
 
     ``nn.Dropout``, ``nn.init`` and third-party modules take no generator. Inside this block the
@@ -93,8 +125,8 @@ def drawing_from(generator: torch.Generator | int) -> Iterator[None]:
 
     Parameters
     ----------
-    generator : torch.Generator or int
-        A seed makes a new one on the CPU.
+    generator : torch.Generator, Stream or int
+        A seed makes a new generator on the CPU.
 
     Raises
     ------
@@ -107,9 +139,10 @@ def drawing_from(generator: torch.Generator | int) -> Iterator[None]:
     Each operator in the block passes through Python, at some microseconds. NumPy's and Python's
     own global generators are not reached.
     """
-    if not isinstance(generator, torch.Generator):
+    if not isinstance(generator, torch.Generator | Stream):
         generator = torch.Generator().manual_seed(generator)
-    with _ExplicitAttention(), _Drawing(generator):
+    stream = generator if isinstance(generator, Stream) else Stream(generator)
+    with _ExplicitAttention(), _Drawing(stream):
         yield
 
 
@@ -128,10 +161,9 @@ class Seeds(nn.Module):
 class _Drawing(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Hands a generator to every operator that draws and was given none."""
 
-    def __init__(self, generator: torch.Generator) -> None:
+    def __init__(self, stream: Stream) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._generators = {generator.device: generator}
-        self._seed = generator.initial_seed()
+        self._stream = stream
 
     def __torch_dispatch__(
         self,
@@ -156,12 +188,7 @@ class _Drawing(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 "random layers (dropout) cannot be run again in backward, as activation "
                 f"checkpointing does; got {func}. Switch off the checkpointing, or the dropout."
             )
-        return drawing(*args, **{**kwargs, "generator": self._generator_on(device)})
-
-    def _generator_on(self, device: torch.device) -> torch.Generator:
-        if device not in self._generators:
-            self._generators[device] = torch.Generator(device).manual_seed(self._seed)
-        return self._generators[device]
+        return drawing(*args, **{**kwargs, "generator": self._stream.on(device)})
 
 
 class _ExplicitAttention(TorchFunctionMode):

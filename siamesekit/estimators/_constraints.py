@@ -24,6 +24,7 @@ from siamesekit.estimators._unknown import check_unknown_label
 from siamesekit.gallery._candidates import check_index
 from siamesekit.training import Checkpoint, resolve_device
 from siamesekit.training._constraints import PLAN
+from siamesekit.training.device import PRECISIONS
 
 __all__ = ["CONSTRAINTS"]
 
@@ -101,7 +102,7 @@ CONSTRAINTS: dict[str, Check] = {
     "reader": optional(_part),
     "n_workers": optional(integer(0, _MOST_WORKERS)),
     "device": _device,
-    "precision": choice(("auto", "float32", "bfloat16")),
+    "precision": choice(PRECISIONS),
     "random_state": check_random_state,
 }
 """A check for each argument of an estimator's constructor."""

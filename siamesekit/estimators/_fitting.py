@@ -157,6 +157,7 @@ class Fitting:
             schedule=estimator.schedule,
             averaging=estimator.averaging,
             patience=estimator.patience,
+            chunk_size=estimator.chunk_size,
             verbose=estimator.verbose,
         )
         shape = tuple(material.items.shape[1:])

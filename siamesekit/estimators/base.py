@@ -107,6 +107,7 @@ class SiameseEstimator(
         averaging: float | None = None,
         validation: float | Validate | None = None,
         patience: int | None = None,
+        chunk_size: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -130,6 +131,7 @@ class SiameseEstimator(
         self.averaging = averaging
         self.validation = validation
         self.patience = patience
+        self.chunk_size = chunk_size
         self.callbacks = callbacks
         self.checkpoint = checkpoint
         self.reader = reader

@@ -109,6 +109,11 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         better, from data of its own.
     patience : int or None, default=None
         Stop after so many epochs in a row without a better validation score.
+    chunk_size : int or None, default=None
+        Items of a training batch that the backbone embeds at once. The gradient is that of the
+        whole batch whatever loss, miner and head make of it, at the memory of a chunk and about a
+        third more time: for batches of thousands. None embeds the batch as a whole. A backbone with
+        batch normalisation is refused: see `siamesekit.training.chunked.BatchPass`.
     callbacks : sequence of callable, default=()
         Each is called after every epoch with the `TrainingLine` and the `History` so far. What one
         raises ends training and comes out of `fit`, which then leaves the estimator as it was: so a
@@ -127,8 +132,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         not depend on it. None: for paths up to 4, and no more than there are processors; for a
         data set 0. Items in memory need none.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
-    precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the backbone; ``"auto"`` is bfloat16 for images where the processor has it.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Of the backbone; ``"auto"`` is bfloat16 for images where the processor has it. In float16
+        the loss is scaled as long as gradients bear it, and ``history_`` has the ``loss_scale``
+        and how many ``overflows`` there were.
     random_state : int, RandomState, Generator or None, default=None
         All that is random flows from it; the global generators are left alone.
     verbose : bool, default=False
@@ -205,6 +212,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         averaging: float | None = None,
         validation: float | Validate | None = None,
         patience: int | None = None,
+        chunk_size: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -229,6 +237,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             averaging=averaging,
             validation=validation,
             patience=patience,
+            chunk_size=chunk_size,
             callbacks=callbacks,
             checkpoint=checkpoint,
             reader=reader,

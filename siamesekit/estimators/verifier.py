@@ -93,7 +93,7 @@ class SiameseVerifier(SiameseEstimator):
         Share of the classes (of the groups, where they are given) that `fit` neither trains on nor
         chooses epochs by, in (0, 1). None keeps none, and `threshold` refuses until `calibrate`
         has been given other people. So does a share that leaves too little, with a warning.
-    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging
+    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging, chunk_size
         How long and how to train: see `SiameseClassifier`.
     validation : float, callable or None, default=None
         As of `SiameseClassifier`, from what is not held out. With given pairs the score of an epoch
@@ -161,6 +161,7 @@ class SiameseVerifier(SiameseEstimator):
         averaging: float | None = None,
         validation: float | Validate | None = None,
         patience: int | None = None,
+        chunk_size: int | None = None,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -185,6 +186,7 @@ class SiameseVerifier(SiameseEstimator):
             averaging=averaging,
             validation=validation,
             patience=patience,
+            chunk_size=chunk_size,
             callbacks=callbacks,
             checkpoint=checkpoint,
             reader=reader,

@@ -15,6 +15,7 @@ PLAN: dict[str, Check] = {
     "schedule": or_callable(choice(SCHEDULES), "(optimizer, steps) -> schedule"),
     "averaging": optional(number(0.0, 1.0, open_low=True, open_high=True)),
     "patience": optional(integer(1)),
+    "chunk_size": optional(integer(1)),
     "verbose": check_flag,
 }
 """A check for each argument of `siamesekit.training.Plan`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Literal
 
 import torch
@@ -10,10 +11,19 @@ from siamesekit._checks import check_choice, shown
 from siamesekit._types import Shape
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["Device", "Precision", "autocast", "resolve_device", "resolve_precision"]
+__all__ = [
+    "PRECISIONS",
+    "Device",
+    "Precision",
+    "autocast",
+    "resolve_device",
+    "resolve_precision",
+]
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str | torch.device
-Precision = Literal["auto", "float32", "bfloat16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 def resolve_device(device: Device) -> torch.device:
@@ -56,15 +66,16 @@ def _no_device(given: object) -> InvalidParameterError:
 def resolve_precision(
     precision: Precision, device: torch.device, input_shape: Shape
 ) -> torch.dtype:
-    """Return the type in which the backbone computes: ``torch.float32`` or ``torch.bfloat16``.
+    """Return the type in which the backbone computes: float32, bfloat16 or float16 of torch.
 
     Parameters
     ----------
-    precision : {"auto", "float32", "bfloat16"}
+    precision : {"auto", "float32", "bfloat16", "float16"}
         ``"auto"`` takes bfloat16 for images where that is known to be faster: on a GPU with
         bfloat16, and on a processor that multiplies matrices of it (Intel's AMX; the vector
         instructions of AVX-512 alone are slower than float32). Elsewhere it takes float32:
-        vectors are cheap, and their scales vary too much for eight bits.
+        vectors are cheap, and their scales vary too much for eight bits. float16 (in which the loss
+        is scaled, see `siamesekit.training.scaling.LossScaler`) is for GPUs without bfloat16.
     device : torch.device
     input_shape : tuple of int
         ``(f,)`` or ``(c, h, w)``.
@@ -72,9 +83,9 @@ def resolve_precision(
     Raises
     ------
     InvalidParameterError
-        If `precision` is none of these.
+        If `precision` is none of these, or it is float16 and the device does not compute in it.
     """
-    check_choice("precision", precision, ("auto", "float32", "bfloat16"))
+    check_choice("precision", precision, PRECISIONS)
     device = resolve_device(device)
     if not isinstance(input_shape, tuple | list):
         raise InvalidParameterError(
@@ -83,13 +94,34 @@ def resolve_precision(
     if precision == "auto":
         wanted = len(input_shape) == 3 and _bfloat16_is_faster(device)
         return torch.bfloat16 if wanted else torch.float32
-    return torch.float32 if precision == "float32" else torch.bfloat16
+    if precision == "float16" and not _computes_in_float16(device):
+        raise InvalidParameterError(
+            f"precision='float16' is asked for, but torch {torch.__version__} does not compute in "
+            f"it on device {str(device)!r} of this machine; give 'bfloat16' or 'float32'."
+        )
+    resolved: torch.dtype = getattr(torch, precision)
+    return resolved
+
+
+@cache
+def _computes_in_float16(device: torch.device) -> bool:
+    """Return whether layers can be trained in float16: it differs by version and processor."""
+    try:
+        images = torch.ones(2, 1, 4, 4, device=device)
+        weights = torch.ones(2, 1, 3, 3, device=device, requires_grad=True)
+        with torch.enable_grad(), autocast(device, torch.float16):
+            maps = torch.nn.functional.conv2d(images, weights).flatten(1)
+            (maps @ maps.T).sum().backward()  # type: ignore[no-untyped-call]
+        return weights.grad is not None and bool(weights.grad.isfinite().all())
+    except RuntimeError:
+        return False
 
 
 @contextmanager
 def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Compute in `dtype` where that is safe; do nothing for float32."""
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+    half = dtype if dtype == torch.float16 else torch.bfloat16
+    with torch.autocast(device.type, dtype=half, enabled=dtype == half):
         yield
 
 

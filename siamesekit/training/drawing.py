@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from siamesekit._random import Seeds, drawing_from
+from siamesekit._random import Seeds, Stream, drawing_from
 
 __all__ = ["drawing_of"]
 
@@ -17,7 +17,9 @@ _ALWAYS = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d, Seeds)
 
 
 @contextmanager
-def drawing_of(generator: torch.Generator, line: nn.Module, *others: object) -> Iterator[None]:
+def drawing_of(
+    generator: torch.Generator | Stream, line: nn.Module, *others: object
+) -> Iterator[None]:
     """Run a block in which `line` and `others` draw from `generator`, and from nothing else.
 
     To hand out generators costs some microseconds an operator (`drawing_from`). So where all that
@@ -27,29 +29,30 @@ def drawing_of(generator: torch.Generator, line: nn.Module, *others: object) -> 
 
     Parameters
     ----------
-    generator : torch.Generator
+    generator : torch.Generator or Stream
     line : nn.Module
     *others : object
         A miner, a sampler, an augmentation; None for what there is not.
     """
+    stream = generator if isinstance(generator, Stream) else Stream(generator)
     layers = list(line.modules())
     if any(map(_is_unknown_layer, layers)) or any(map(_is_unknown, others)):
-        with drawing_from(generator):
+        with drawing_from(stream):
             yield
         return
     with ExitStack() as handles:
         for layer in filter(_draws, layers):
-            handles.enter_context(_drawing_in(layer, generator))
+            handles.enter_context(_drawing_in(layer, stream))
         yield
 
 
 @contextmanager
-def _drawing_in(layer: nn.Module, generator: torch.Generator) -> Iterator[None]:
-    """Let one layer draw from `generator` as long as this lasts."""
+def _drawing_in(layer: nn.Module, stream: Stream) -> Iterator[None]:
+    """Let one layer draw from `stream` as long as this lasts."""
     entered: list[AbstractContextManager[None]] = []
 
     def enter(*_: Any) -> None:
-        entered.append(drawing_from(generator))
+        entered.append(drawing_from(stream))
         entered[-1].__enter__()
 
     def leave(*_: Any) -> None:

@@ -83,6 +83,8 @@ def fingerprint(
         "augment": augment,
         "validation": validate,
         "random_state": (seed, sampler.seed),
+        # Said only where there are chunks: runs from before there were any have no such mark.
+        **({} if plan.chunk_size is None else {"chunk_size": plan.chunk_size}),
         **(facts or {}),
     }
     return {name: digest(value) for name, value in aspects.items()}

@@ -36,6 +36,10 @@ class Plan:
         Stop after so many epochs in a row without a better validation score.
     verbose : bool
         Show a progress bar.
+    chunk_size : int or None
+        Items that the backbone embeds at once in a step. The gradient is that of the whole batch
+        all the same, with the memory of a chunk and about a third more time; None embeds the batch
+        as a whole. See `siamesekit.training.chunked.BatchPass`.
     """
 
     max_epochs: int = 20
@@ -46,6 +50,7 @@ class Plan:
     averaging: float | None = None
     patience: int | None = None
     verbose: bool = False
+    chunk_size: int | None = None
 
     def __post_init__(self) -> None:
         check_all(PLAN, vars(self))

@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from siamesekit._copying import let_go_of_graphs, load_state
+from siamesekit._random import Stream
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
 from siamesekit.samplers import Sampler
 from siamesekit.training._joint_norm import normalising_jointly
 from siamesekit.training.averaging import averaged, final_weights, update_average, weight_average
+from siamesekit.training.chunked import BatchPass
 from siamesekit.training.distributed import alone, current
 from siamesekit.training.drawing import drawing_of
 from siamesekit.training.embedding import embed_items
@@ -34,6 +36,7 @@ from siamesekit.training.optimisation import (
 )
 from siamesekit.training.plan import Plan, Validate
 from siamesekit.training.rewind import Rewind, all_finite
+from siamesekit.training.scaling import LossScaler
 
 __all__ = ["Run"]
 
@@ -43,6 +46,7 @@ _APART = 0x9E3779B9
 _TOO_MANY = 50
 # … and so do so many that fill the whole of an epoch.
 _MANY = 5
+_GRADIENTS = "the gradients"
 
 
 @dataclass
@@ -77,6 +81,7 @@ class Run:
             )
             self.schedule = make_schedule(plan.schedule, self.optimizer, steps)
         self.average = None if plan.averaging is None else weight_average(self.line, plan.averaging)
+        self.scaler = LossScaler() if self.line.precision == torch.float16 else None
         self.monitor = HealthMonitor(_margin_of(self.line))
         self.bad_in_a_row = 0
         self._epochs_begun = 0
@@ -111,7 +116,8 @@ class Run:
             stream = (stream + self.team.rank * _APART) % 2**32
         generator = torch.Generator(self.device).manual_seed(stream)
         # Augmentations and layers draw apart, so that one without the other changes nothing there.
-        layers = torch.Generator(self.device).manual_seed(stream)
+        layers = Stream(torch.Generator(self.device).manual_seed(stream))
+        batch_pass = BatchPass(self.line, self.plan.chunk_size, layers)
         means, skipped = EpochMeans(), 0
         self.sampler.set_epoch(number)
         self.line.train()
@@ -123,7 +129,7 @@ class Run:
             for index, raw in self._shares(stream):
                 batch = finish_batch(raw, self.augment, generator, self.device)
                 share.counts = self._has_a_share(index)
-                if self._step(index, batch, means, keep=not renewed):
+                if self._step(index, batch, batch_pass, means, keep=not renewed):
                     renewed = True
                 else:
                     skipped += 1
@@ -136,6 +142,9 @@ class Run:
         if numbers:
             self.monitor.check_epoch(numbers["loss"], numbers)
         numbers["skipped"] = skipped
+        if self.scaler is not None:
+            numbers["loss_scale"], numbers["overflows"] = self.scaler.scale, self.scaler.overflows
+            self.scaler.overflows = 0
         numbers["learning_rate"] = self.optimizer.param_groups[0]["lr"]
         if self.team is not None:
             self.team.same_state(self.line)
@@ -175,21 +184,14 @@ class Run:
         own = self.team.own(len(index))
         return bool(own.stop > own.start)
 
-    def _step(self, index: Tensor, batch: Tensor, means: EpochMeans, keep: bool) -> bool:
+    def _step(
+        self, index: Tensor, batch: Tensor, batch_pass: BatchPass, means: EpochMeans, keep: bool
+    ) -> bool:
         """Take one step; return False where it was not finite, and so changed nothing."""
         flat = index.flatten()
         labels = self.labels[flat.to(self.device)]
-        forward = self.line.forward_pairs if index.ndim == 2 else self.line.forward
-        rewind = Rewind(self.line)
-        charge: Charge = forward(batch, labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        if charge.loss.requires_grad:
-            charge.loss.backward()  # type: ignore[no-untyped-call]
-        if self.team is not None:
-            charge = replace(charge, loss=self.team.sum_gradients(self.weights, charge.loss))
-        if not self._is_finite(charge, rewind):
-            rewind.undo()
-            self.optimizer.zero_grad(set_to_none=True)
+        charge = self._finite_pass(batch_pass, batch, labels, pairs=index.ndim == 2)
+        if charge is None:
             self.bad_in_a_row += 1
             return False
         self.bad_in_a_row = 0
@@ -206,12 +208,50 @@ class Run:
             update_average(self.average, self.line)
         return True
 
-    def _is_finite(self, charge: Charge, rewind: Rewind) -> bool:
-        """Return whether all that a step computed is finite, at the price of one transfer."""
+    def _finite_pass(
+        self, batch_pass: BatchPass, batch: Tensor, labels: Tensor, *, pairs: bool
+    ) -> Charge | None:
+        """Charge a batch and differentiate; undo all that and return None if it is not finite."""
+        rewind, scaler, draws = Rewind(self.line), self.scaler, batch_pass.stream.state()
+        if scaler is not None:
+            scaler.begin()
+        while True:
+            # The backbone may work in place on what it is given.
+            own = batch if scaler is None else batch.clone()
+            charge, sick, loss = self._try_pass(batch_pass, own, labels, rewind, pairs=pairs)
+            if scaler is None or sick != [_GRADIENTS] or not scaler.shrink():
+                break
+            rewind.undo()
+            batch_pass.stream.go_to(draws)
+        if sick:
+            rewind.undo()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.monitor.skipped_step(" and ".join(sick), loss)
+            return None
+        if scaler is not None:
+            scaler.grow()
+        return charge
+
+    def _try_pass(
+        self, batch_pass: BatchPass, batch: Tensor, labels: Tensor, rewind: Rewind, *, pairs: bool
+    ) -> tuple[Charge, list[str], float]:
+        """Return what a batch is charged, what is not finite in it, and its loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        scale = 1.0 if self.scaler is None else self.scaler.scale
+        charge = batch_pass(batch, labels, pairs=pairs, scale=scale)
+        if self.team is not None:
+            charge = replace(charge, loss=self.team.sum_gradients(self.weights, charge.loss))
+        if self.scaler is not None:
+            self.scaler.unscale(self.weights)
+        sick, loss = self._what_is_not_finite(charge, rewind)
+        return charge, sick, loss
+
+    def _what_is_not_finite(self, charge: Charge, rewind: Rewind) -> tuple[list[str], float]:
+        """Return what of a step is not finite, and its loss, at the price of one transfer."""
         found = {
             "the embeddings": all_finite([charge.embeddings]),
             "the loss": charge.loss.detach().isfinite().all(),
-            "the gradients": all_finite([p.grad for p in self.weights if p.grad is not None]),
+            _GRADIENTS: all_finite([p.grad for p in self.weights if p.grad is not None]),
             "the statistics": rewind.buffers_stay_finite(),
         }
         flags = [flag.to(self.device, torch.float32, non_blocking=True) for flag in found.values()]
@@ -219,10 +259,7 @@ class Run:
             # What is not finite in one process must be skipped by all.
             flags = list(self.team.sum(torch.stack(flags)) == self.team.size)
         loss, *finite = torch.stack([charge.loss.detach().float().mean(), *flags]).tolist()
-        sick = [name for name, is_finite in zip(found, finite, strict=True) if not is_finite]
-        if sick:
-            self.monitor.skipped_step(" and ".join(sick), loss)
-        return not sick
+        return [name for name, fine in zip(found, finite, strict=True) if not fine], loss
 
     def _diverged(self) -> None:
         """Leave weights that gave finite numbers in the line, and raise."""
@@ -315,6 +352,7 @@ class Run:
             "line": self.line.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "plateau": self._plateau(),
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "history": dict(self.history),
             "best_score": self.best_score,
@@ -336,6 +374,8 @@ class Run:
             _check_like(state["average"], self.average, "average")
         _check_progress(state, len(self.sampler))
         check_moments(self.optimizer, state["optimizer"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
         self._load_optimizer(state)
         load_state(self.line, state["line"])
         if self.average is not None:

@@ -306,7 +306,7 @@ def test_devices_and_precisions() -> None:
     assert resolve_precision("auto", cpu, (10,)) is torch.float32
     assert resolve_precision("bfloat16", cpu, (10,)) is torch.bfloat16
     with pytest.raises(InvalidParameterError, match="precision"):
-        resolve_precision("float16", cpu, (10,))  # type: ignore[arg-type]
+        resolve_precision("float64", cpu, (10,))  # type: ignore[arg-type]
     if not torch.cuda.is_available():
         with pytest.raises(InvalidParameterError, match="machine has none"):
             resolve_device("cuda")
