@@ -104,3 +104,10 @@ def test_vectors(tmp_path: Path, peer: str) -> None:
     assert row["size"] == 10
     assert row["unit"] == "%"
     assert (row["ratio"] is not None) == (peer == "baselines")
+
+
+def test_chunked(tmp_path: Path) -> None:
+    rows = run("chunked.py", tmp_path, "--peer", "none", "--batch", "64", "--chunks", "16")
+    assert {row["size"] for row in rows} == {16}
+    assert {row["unit"] for row in rows} == {"s", "MiB"}
+    assert all(row["ratio"] is not None for row in rows)
