@@ -296,7 +296,10 @@ class SiameseEstimator(
         )
         self._keep(vectors, labels)
         if source == HELD_OUT:
-            self._keep_strangers(vectors[pairs.to(vectors.device)], labels[pairs.numpy()])
+            kinds = None if group_codes is None else group_codes[own][pairs.numpy()]
+            if kinds is not None and len(np.unique(kinds)) < 2:
+                kinds = None  # of one kind nobody can tell how much kinds differ
+            self._keep_strangers(vectors[pairs.to(vectors.device)], labels[pairs.numpy()], kinds)
 
     def _learn_items(self, given: Tensor | Streamed) -> Tensor | Streamed:
         """Return training items as the network takes them; note what others are to be like."""
@@ -369,7 +372,9 @@ class SiameseEstimator(
     def _keep(self, vectors: Tensor, labels: np.ndarray) -> None:
         """Take from embedded training items, shape (n, d), what is kept; by default nothing."""
 
-    def _keep_strangers(self, vectors: Tensor, labels: np.ndarray) -> None:
+    def _keep_strangers(
+        self, vectors: Tensor, labels: np.ndarray, groups: IntArray | None = None
+    ) -> None:
         """Take embedded items of classes that training did not see; by default nothing."""
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:

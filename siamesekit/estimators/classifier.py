@@ -314,8 +314,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             gallery.set_trained(self.trained_classes_)
         return gallery
 
-    def _keep_strangers(self, vectors: Tensor, labels: np.ndarray) -> None:
-        self.gallery_.set_background(vectors, labels)
+    def _keep_strangers(
+        self, vectors: Tensor, labels: np.ndarray, groups: ArrayLike | None = None
+    ) -> None:
+        self.gallery_.set_background(vectors, labels, groups)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]]:
         now = self.gallery_.snapshot
@@ -325,10 +327,14 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             "next_id": now.next_id,
         }
         tensors = {"vectors": now.vectors, "ids": torch.tensor(now.ids)}
-        background = self.gallery_.background
+        background = self.gallery_._strangers.background
         if background is not None:
-            tensors["background"] = background[0]
-            state["background"] = encode_labels(background[1])
+            tensors["background"] = background.vectors
+            state["background"] = encode_labels(background.labels)
+            if background.groups is not None:
+                tensors["background_groups"] = torch.from_numpy(background.groups)
+            if background.searching is not None:
+                tensors["background_searching"] = torch.from_numpy(background.searching)
         return state, {"gallery": tensors}
 
     def _served(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -356,7 +362,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         # Models saved before there was a background have none.
         strangers = decode_labels(state["background"]) if "background" in state else None
         n = len(labels) + (0 if strangers is None else len(strangers))
-        room = 8 * n * (self.embedding_size_ + 1) + _HEADER
+        room = 8 * n * (self.embedding_size_ + 3) + _HEADER
         tensors = files.tensors("gallery", room)
         vectors, ids = tensors.get("vectors"), tensors.get("ids")
         next_id = state.get("next_id", 0)
@@ -373,7 +379,12 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             if strangers is not None:
                 if "background" not in tensors:
                     raise SavedModelError("its background holds no embeddings")
-                self._keep_strangers(tensors["background"].to(self.device_), strangers)
+                more = (tensors.get(f"background_{name}") for name in ("groups", "searching"))
+                self.gallery_.set_background(
+                    tensors["background"].to(self.device_),
+                    strangers,
+                    *(None if tensor is None else tensor.cpu().numpy() for tensor in more),
+                )
             # No file is to say where to connect to.
             if not getattr(self.index, "is_elsewhere", False):
                 self._use_index()
@@ -575,7 +586,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         promised = self.fpir if fpir is None else fpir
         return self.gallery_.threshold(promised, gallery_size, confidence)
 
-    def set_background(self, X: ItemsLike, y: ArrayLike | None = None) -> Self:
+    def set_background(
+        self,
+        X: ItemsLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        searching: ArrayLike | None = None,
+    ) -> Self:
         """Take items of people by whose searches thresholds are set; nobody is enrolled.
 
         Parameters
@@ -584,6 +601,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             Items of the shape seen in training, of classes that were not trained on.
         y : array-like, shape (n,)
             Class of each.
+        groups, searching : array-like, shape (n,), optional
+            Of what kind each is, and which were taken as searches will be: see
+            `Gallery.set_background`.
 
         Returns
         -------
@@ -606,7 +626,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
                     "the background must hold classes that were not trained on, or thresholds are "
                     f"too low for strangers; got {', '.join(map(repr, seen[:5].tolist()))}."
                 )
-        now._keep_strangers(vectors, labels)
+        now.gallery_.set_background(vectors, labels, groups, searching)
         return self
 
     def group_unknown(self, X: ItemsLike | None = None, fpir: float | None = None) -> Groups:

@@ -4,7 +4,7 @@ import itertools
 import threading
 import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,37 +14,30 @@ from siamesekit._checks import check_flag, check_integer, check_number
 from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._types import Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
+from siamesekit.gallery._background import Background, as_groups, as_searching
 from siamesekit.gallery._best import digest
 from siamesekit.gallery._candidates import Candidates, Compared
+from siamesekit.gallery._look import Evidence, Look, check_width, on
 from siamesekit.gallery._prepared import Prepared
 from siamesekit.gallery._snapshot import Snapshot
 from siamesekit.gallery.grouping import MOST_REFUSED, Groups, Refused, Tree
 from siamesekit.gallery.identify import Identification, Ranked, Ranking
-from siamesekit.gallery.threshold import Searches, Threshold, confidence_of, lowest_that_keeps
+from siamesekit.gallery.threshold import (
+    Threshold,
+    above,
+    confidence_of,
+    lowest_that_keeps,
+)
 from siamesekit.heads import Head
 from siamesekit.training.items import Items
 
 __all__ = ["OpenSet", "Strangers", "TooFewPeopleWarning"]
 
 CONFIDENCE = 0.95
-# Searches that are looked at, of people held out and of people enrolled: a second at most.
-_SEARCHES = 2000
-_SEED = 0
-# Scores that are kept at once, and that are computed at once.
-_CELLS, _BLOCK = 2**24, 2**22
-# Quantiles at which those enrolled are held against the background, beside the mean.
-_TOWARDS_TAIL = (0.7, 0.8, 0.9)
 
 
 class TooFewPeopleWarning(UserWarning):
     """A promise is kept with less confidence than usual, for so few people can show no more."""
-
-
-class Background(NamedTuple):
-    """People who were neither trained on nor enrolled."""
-
-    vectors: Tensor
-    labels: np.ndarray
 
 
 class Strangers:
@@ -70,7 +63,7 @@ class Strangers:
         self.refused = Refused() if refused is None else refused
         self.working = threading.Lock()
         # Of one snapshot, one background and one head as it is; replaced as a whole.
-        self.known: tuple[tuple[object, ...], dict[int, tuple[Searches, float]]] | None = None
+        self.known: tuple[tuple[object, ...], dict[int, Evidence]] | None = None
 
     def without(self, names: np.ndarray) -> "Strangers":
         """Return strangers without some people: who is forgotten is forgotten here too."""
@@ -80,9 +73,8 @@ class Strangers:
         stays = ~among(known.labels, names)
         if stays.all():
             return self
-        chosen = torch.from_numpy(stays).to(known.vectors.device)
-        left = Background(known.vectors[chosen].clone(), known.labels[stays])
-        return Strangers(left if stays.any() else None, self.trained, self.refused)
+        left = known.chosen(stays) if stays.any() else None
+        return Strangers(left, self.trained, self.refused)
 
 
 class OpenSet:
@@ -137,7 +129,13 @@ class OpenSet:
         known = self._strangers.background
         return None if known is None else (known.vectors, known.labels)
 
-    def set_background(self, vectors: ArrayLike, labels: ArrayLike) -> None:
+    def set_background(
+        self,
+        vectors: ArrayLike,
+        labels: ArrayLike,
+        groups: ArrayLike | None = None,
+        searching: ArrayLike | None = None,
+    ) -> None:
         """Take people by whose searches thresholds are set; they are not enrolled.
 
         Best people who were not trained on, as like as can be to those who will come. One of them
@@ -150,18 +148,29 @@ class OpenSet:
             Finite.
         labels : array-like, shape (n,)
             Who each is. Several items of a person count as that person's.
+        groups : array-like, shape (n,), optional
+            Of what kind each person is (alphabet, family, camera), where strangers may be of other
+            kinds than those here: how much kinds differ is then part of what is promised. At least
+            two, the more the better; a person is of one. By default all differ alike.
+        searching : array-like of bool, shape (n,), optional
+            Which items were taken as searches will be, where that is another way than that in which
+            people are enrolled (another camera, another speaker); the others are as those enrolled
+            are. Both are needed. Those enrolled then do not count as strangers to each other.
 
         Raises
         ------
         InvalidDataError
-            If lengths or the dimension do not fit, or an embedding is not finite; the background
-            is then as it was.
+            If lengths or the dimension do not fit, an embedding is not finite, a person is of two
+            groups, or there is one group only or one kind of item; the background is then as it
+            was.
         """
         own = self._as_vectors(vectors, "vectors")
         names = as_labels(labels, "labels", len(own))
-        background = Background(own.clone(), names.copy()) if len(own) else None
+        kinds = None if groups is None else as_groups(groups, names)
+        search = None if searching is None else as_searching(searching, len(own))
+        background = Background(own.clone(), names.copy(), kinds, search) if len(own) else None
         if background is not None:
-            _check_width(self.snapshot, own)
+            check_width(self.snapshot, own)
             # A gallery of them alone finds what a search would find too late.
             self._of_background(own, names)
         old = self._strangers
@@ -236,12 +245,14 @@ class OpenSet:
         Notes
         -----
         Strangers are the people of `set_background`, each in search of this gallery, and everybody
-        enrolled in search of all others. The second are few, but of the right kind: where they
-        score higher than the background does (on average, or in the upper tenths), that is not
-        alike enough, and its scores are raised by the difference. Without it, a threshold from
-        people of another kind breaks its promise (measured: 5 % promised, 6-20 % seen); with it,
-        strangers who are of the kinds of those enrolled, as letters of one alphabet, may still
-        come through more often than promised where the background holds none of their kind.
+        enrolled in search of all others: a bound of Clopper and Pearson at the number of
+        independent searches that theirs are worth keeps to `fpir`. That alone breaks the promise
+        where strangers are of the kinds of those enrolled, as letters of their alphabets, and the
+        background is of others (measured: 5 % promised, 6-8 % seen). So it is rehearsed too: of the
+        background some are enrolled, the others search, and the threshold of one more gallery, of
+        people and groups of its own, is bounded by what such galleries show (Student's t over
+        groups; see `siamesekit.gallery._rehearsal`). If those enrolled are more alike than chance
+        would have them in the background, that is added. The higher of the two is the threshold.
         """
         most = check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
         if confidence is not None:
@@ -264,7 +275,8 @@ class OpenSet:
         self, now: Snapshot, most: float, gallery_size: int | None, confidence: float | None
     ) -> Threshold:
         size = len(now.classes) if gallery_size is None else gallery_size
-        searches, shift, searched = self._searches(now, size)
+        known, searched = self._evidence(now, size)
+        searches, rehearsal = known.searches, known.rehearsal
         # Of a larger gallery than can be filled: rates grow with it, at most in proportion.
         share = min(1.0, searched / size)
         sure = CONFIDENCE if confidence is None else confidence
@@ -281,11 +293,17 @@ class OpenSet:
                 f"{sure:g} was asked for. Give more people to set_background, promise less, or be "
                 "less sure."
             )
+        value, shift, upper = kept.value, 0.0, min(1.0, kept.upper / share)
+        if rehearsal is not None:
+            shift = rehearsal.lift(known.alike, sure)
+            rehearsed = above(rehearsal.least(most, sure) + shift)
+            if rehearsed > value:
+                value, upper = rehearsed, most  # by how it was chosen
         return Threshold(
-            kept.value,
+            value,
             promised=most,
-            estimate=min(1.0, kept.estimate / share),
-            upper=min(1.0, kept.upper / share),
+            estimate=min(1.0, float(searches.hits(value).mean()) / share),
+            upper=upper,
             confidence=sure,
             gallery_size=size,
             n_people=searches.n_people,
@@ -517,7 +535,7 @@ class OpenSet:
         check_integer("number", number, low=0, high=groups.n_groups - 1)
         if groups.vectors is None:
             raise InvalidDataError("groups must be those of remembered items: group_unknown().")
-        vectors = groups.vectors[_on(groups.positions(number), groups.vectors)]
+        vectors = groups.vectors[on(groups.positions(number), groups.vectors)]
         # Already embedded, and looked at when they were refused.
         self.put_back(vectors, np.array([label] * len(vectors)))
         self._strangers.refused.take(vectors)
@@ -528,179 +546,27 @@ class OpenSet:
 
     # -- strangers ----------------------------------------------------------------------------
 
-    def _searches(self, now: Snapshot, size: int) -> tuple[Searches, float, int]:
-        """Return what strangers find in a gallery of a size, the shift, and the size searched."""
+    def _evidence(self, now: Snapshot, size: int) -> tuple[Evidence, int]:
+        """Return what strangers find in a gallery of a size, and the size that they searched."""
         strangers = self._strangers
-        look = _Look(self, now, strangers)
+        look = Look(self, now, strangers)
         searched = look.possible(size)
         key = (now, self.aggregate, self.head, *_versions(self.head))
         with strangers.working:
             known = strangers.known
             made = known[1] if known is not None and _same(known[0], key) else {}
-            if searched not in made:
-                made = made | {searched: look.searches(searched)}
+            if size not in made:
+                rehearsal = look.rehearsal(size)
+                alike = None if rehearsal is None else look.alike(rehearsal.size)
+                made = made | {size: Evidence(look.searches(searched), rehearsal, alike)}
                 strangers.known = key, made
-        searches, shift = made[searched]
-        return searches, shift, searched
+        return made[size], searched
 
     def _of_background(self, vectors: Tensor, labels: np.ndarray) -> "OpenSet":
         """Return a gallery of other people, as this one is."""
         other = type(self)(self.head, self.aggregate)  # type: ignore[call-arg]
         other.put_back(vectors, labels)
         return other
-
-
-class _Look:
-    """Looks at a gallery with the eyes of people who are not in it."""
-
-    def __init__(self, gallery: OpenSet, now: Snapshot, strangers: Strangers) -> None:
-        self._gallery, self._now = gallery, now
-        background = strangers.background
-        self._n = len(now.classes)
-        self._vectors, self._labels = now.vectors[:0], now.labels[:0]
-        if background is not None:
-            _check_width(now, background.vectors)  # nobody may have been here before them
-            away = ~among(background.labels, now.classes)
-            chosen = torch.from_numpy(away).to(background.vectors.device)
-            self._vectors, self._labels = background.vectors[chosen], background.labels[away]
-        self._names = np.unique(self._labels)
-        # Who is enrolled is a stranger to the others, unless the network was taught who it is.
-        seen = among(now.labels, strangers.trained)
-        self._ours = np.flatnonzero(~seen) if self._n > 1 else np.empty(0, dtype=np.int64)
-
-    def possible(self, size: int) -> int:
-        """Return the largest gallery, up to a size, that people at hand can search.
-
-        Raises
-        ------
-        TooFewTrialsError
-            If there are no strangers.
-        """
-        n, others = self._n, len(self._names)
-        if (not others and not len(self._ours)) or n + others < 2:
-            raise TooFewTrialsError(
-                "a threshold needs people who were not trained on: some who are not enrolled, or "
-                f"at least 2 who are; got none, and {n} enrolled who "
-                f"{'were trained on' if n > 1 else 'may not search for themselves'}. "
-                "set_background takes such people."
-            )
-        return min(size, max(n, n + others - 1))
-
-    def searches(self, size: int) -> tuple[Searches, float]:
-        """Return what strangers find in galleries of a size, and the shift."""
-        rng = np.random.default_rng(_SEED)
-        theirs = _some(len(self._labels), rng)
-        ours = self._ours[_some(len(self._ours), rng)]
-        bests, own_bests = self._bests(theirs), self._own_bests(ours)
-        shift = 0.0
-        if len(theirs) and len(ours):
-            # In the middle and towards the tail: lookalikes of one kind show there alone.
-            shift = max(0.0, float(own_bests.mean() - bests.mean()))
-            further = np.quantile(own_bests, _TOWARDS_TAIL) - np.quantile(bests, _TOWARDS_TAIL)
-            shift = max(shift, float(further.max()))
-        people = np.unique(self._labels[theirs], return_inverse=True)[1]
-        own_people = np.unique(self._now.labels[ours], return_inverse=True)[1]
-        people = np.concatenate([people, own_people + len(np.unique(people))])
-        if size < self._n:
-            parts = self._of_some(theirs, ours, size, shift, rng)
-        elif size == self._n:
-            parts = self._of_all(bests + shift, own_bests)
-        else:
-            parts = self._of_more(theirs, ours, bests + shift, own_bests, size, shift)
-        return Searches(people, *parts), shift
-
-    def _bests(self, theirs: IntArray) -> np.ndarray:
-        """Return the best score of others' searches of all enrolled; -infinity if none is."""
-        if not len(theirs) or not self._n:
-            return np.full(len(theirs), -np.inf)
-        queries = self._vectors[_on(theirs, self._vectors)]
-        return self._gallery._best_scores(self._now, queries)
-
-    def _own_bests(self, ours: IntArray) -> np.ndarray:
-        """Return the best score of searches by those enrolled, of all others."""
-        if not len(ours):
-            return np.empty(0)
-        vectors, labels = self._now.vectors, self._now.labels
-        found = self._gallery._ranked(self._now, vectors[_on(ours, vectors)], 2)
-        own = self._now.names[found.codes[:, 0]] == labels[ours]
-        bests: np.ndarray = np.where(own, found.scores[:, 1], found.scores[:, 0])
-        return bests
-
-    def _of_all(self, bests: np.ndarray, own_bests: np.ndarray) -> tuple[Any, ...]:
-        fixed = np.concatenate([bests, own_bests])
-        none = np.zeros(len(fixed), dtype=np.int64)
-        factor = np.ones(len(fixed))
-        # Who is enrolled searches one class less than a stranger would.
-        factor[len(bests) :] = self._n / max(1, self._n - 1)
-        return fixed, np.empty((len(fixed), 0)), none, none, factor
-
-    def _of_some(
-        self, theirs: IntArray, ours: IntArray, size: int, shift: float, rng: np.random.Generator
-    ) -> tuple[Any, ...]:
-        """Return searches of smaller galleries, drawn from those enrolled."""
-        vectors, labels = self._now.vectors, self._now.labels
-        # Of very many classes only some are drawn from, or every search times every class would
-        # have to be held at once.
-        most = max(size + 1, _CELLS // max(1, len(theirs) + len(ours)))
-        kept = np.arange(self._n)
-        if most < self._n:
-            kept = np.sort(rng.choice(self._n, most, replace=False))
-        scores = self._scores_of(self._vectors[_on(theirs, self._vectors)], kept) + shift
-        own = self._scores_of(vectors[_on(ours, vectors)], kept)
-        codes = np.searchsorted(self._now.classes, labels[ours])
-        columns = np.minimum(np.searchsorted(kept, codes), len(kept) - 1)
-        here = kept[columns] == codes
-        own[np.flatnonzero(here), columns[here]] = -np.inf
-        n = np.full(len(theirs) + len(ours), len(kept))
-        n[len(theirs) :] -= here
-        fixed = np.full(len(n), -np.inf)
-        return fixed, np.concatenate([scores, own]), n, np.full(len(n), size), np.ones(len(n))
-
-    def _of_more(
-        self,
-        theirs: IntArray,
-        ours: IntArray,
-        bests: np.ndarray,
-        own_bests: np.ndarray,
-        size: int,
-        shift: float,
-    ) -> tuple[Any, ...]:
-        """Return searches of larger galleries, filled up with people who are not enrolled."""
-        usual = self._usual_number()
-        enrolled = _first_of_each(self._labels, usual)
-        filled = self._gallery._of_background(
-            self._vectors[_on(enrolled, self._vectors)], self._labels[enrolled]
-        )
-        now: Snapshot = filled.snapshot
-        scores = filled.class_scores(self._vectors[_on(theirs, self._vectors)])
-        others = scores.cpu().double().numpy() + shift
-        others[np.arange(len(theirs)), np.searchsorted(now.classes, self._labels[theirs])] = -np.inf
-        vectors = self._now.vectors
-        if len(ours):
-            own = filled.class_scores(vectors[_on(ours, vectors)]).cpu().double().numpy() + shift
-            others = np.concatenate([others, own])
-        sizes = [len(theirs), len(ours)]
-        n = np.repeat([len(self._names) - 1, len(self._names)], sizes)
-        drawn = np.repeat([size - self._n, size - self._n + 1], sizes)
-        fixed = np.concatenate([bests, own_bests])
-        return fixed, others, n, drawn, np.ones(len(n))
-
-    def _scores_of(self, queries: Tensor, kept: IntArray) -> np.ndarray:
-        """Return the scores of queries and some of the classes, in blocks of queries."""
-        found = np.empty((len(queries), len(kept)))
-        height = max(1, _BLOCK // self._n)
-        for start in range(0, len(queries), height):
-            block = queries[start : start + height]
-            scores = torch.empty(len(block), self._n)
-            self._gallery._fill(scores, self._now, block)
-            found[start : start + height] = scores.numpy()[:, kept]
-        return found
-
-    def _usual_number(self) -> int:
-        """Return how many examples a class has here, or 1."""
-        if not self._n:
-            return 1
-        return int(np.median(np.unique(self._now.labels, return_counts=True)[1]))
 
 
 def _warn_of(made: Threshold | None) -> None:
@@ -713,32 +579,6 @@ def _warn_of(made: Threshold | None) -> None:
             TooFewPeopleWarning,
             stacklevel=3,
         )
-
-
-def _check_width(now: Snapshot, vectors: Tensor) -> None:
-    if len(now) and vectors.shape[1] != now.dim:
-        raise InvalidDataError(
-            f"the background must have {now.dim} numbers an embedding, as those "
-            f"in the gallery; got {vectors.shape[1]}."
-        )
-
-
-def _some(n: int, rng: np.random.Generator) -> IntArray:
-    """Return positions of so many searches as are looked at, in order."""
-    return np.sort(rng.permutation(n)[:_SEARCHES]).astype(np.int64)
-
-
-def _first_of_each(labels: np.ndarray, number: int) -> IntArray:
-    """Return the positions of the first items of each label."""
-    order = np.argsort(labels, kind="stable")
-    ordered = labels[order]
-    start = np.searchsorted(ordered, ordered)
-    chosen: IntArray = np.sort(order[np.arange(len(order)) - start < number])
-    return chosen
-
-
-def _on(positions: IntArray, like: Tensor) -> Tensor:
-    return torch.from_numpy(positions).to(like.device)
 
 
 def _versions(head: Head) -> tuple[object, ...]:

@@ -31,6 +31,7 @@ from siamesekit.errors import (
     ModelNotWrittenError,
     SavedModelError,
 )
+from siamesekit.gallery._background import Background
 from siamesekit.gallery._snapshot import Growth, Snapshot
 from siamesekit.gallery._storage import storage_named
 from siamesekit.gallery.compact import Projection, projection_of, projection_state
@@ -72,8 +73,8 @@ class Saved(NamedTuple):
     projection : Projection or None
     model : str or None
         Fingerprint of the network that made the embeddings.
-    background : tuple of Tensor and ndarray, or None
-        Embeddings and labels of people who are not enrolled.
+    background : Background or None
+        People who are not enrolled.
     trained : ndarray, shape (c,)
         Classes that training saw.
     index : object
@@ -87,7 +88,7 @@ class Saved(NamedTuple):
     weights: dict[str, Tensor]
     projection: Projection | None
     model: str | None
-    background: tuple[Tensor, np.ndarray] | None
+    background: Background | None
     trained: np.ndarray
     index: Any
     n_candidates: int
@@ -103,7 +104,7 @@ def write(
     aggregate: Aggregate,
     projection: Projection | None,
     model: str | None,
-    background: tuple[Tensor, np.ndarray] | None,
+    background: Background | None,
     trained: np.ndarray,
     origin: Origin | None,
     overwrite: bool,
@@ -144,7 +145,7 @@ def _packed(
     aggregate: Aggregate,
     projection: Projection | None,
     model: str | None,
-    background: tuple[Tensor, np.ndarray] | None,
+    background: Background | None,
     trained: np.ndarray,
     search: Mapping[str, Any],
 ) -> bytes:
@@ -165,10 +166,14 @@ def _packed(
     arrays |= {"vectors": kept.all_rows.cpu().numpy(), "ids": kept.all_ids}
     arrays |= _labels_state("labels", kept.names, kept.codes)
     if background is not None:
-        vectors, labels = background
+        vectors, labels, groups, searching = background
         names, codes = np.unique(labels, return_inverse=True)
         arrays |= {"background": vectors.cpu().numpy()}
         arrays |= _labels_state("background.labels", names, codes)
+        if groups is not None:
+            arrays |= {"background.groups": groups}
+        if searching is not None:
+            arrays |= {"background.searching": searching.astype(np.int64)}
     arrays |= _labels_state("trained", trained, np.arange(len(trained)))
     return _container.pack(_KIND, facts, arrays)
 
@@ -260,7 +265,12 @@ def _saved(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> Saved:
     background = None
     if "background" in arrays:
         vectors = _vectors(arrays["background"])
-        background = vectors, _labels("background.labels", arrays, len(vectors))
+        labels = _labels("background.labels", arrays, len(vectors))
+        groups, searching = (
+            _numbers(f"background.{name}", arrays, len(vectors)) for name in ("groups", "searching")
+        )
+        searches = None if searching is None else searching > 0
+        background = Background(vectors, labels, groups, searches)
     trained = _labels("trained", arrays, len(arrays["trained.codes"]))
     head = {"entry": facts["head"], "dim": facts["dim"]}
     index, n = facts.get("index"), facts.get("n_candidates", 1)
@@ -292,6 +302,14 @@ def _vectors(array: np.ndarray) -> Tensor:
     if array.ndim != 2 or array.dtype != np.float32 or not np.isfinite(array).all():
         raise SavedModelError("it holds no embeddings.")
     return torch.from_numpy(array.copy() if not array.flags.writeable else array)
+
+
+def _numbers(name: str, arrays: dict[str, np.ndarray], n: int) -> IntArray | None:
+    """Return a number for each item; None where there are none."""
+    numbers = arrays.get(name)
+    if numbers is not None and (numbers.dtype != np.int64 or numbers.shape != (n,)):
+        raise SavedModelError(f"its {name} are not one an item.")
+    return numbers
 
 
 def _labels(name: str, arrays: dict[str, np.ndarray], n: int) -> np.ndarray:

@@ -31,7 +31,7 @@ from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._claims import claim_scores
 from siamesekit.gallery._embedding import Embedder, Embeds, as_vectors
 from siamesekit.gallery._ids import as_ids, check_distinct
-from siamesekit.gallery._open_set import Background, OpenSet, Strangers
+from siamesekit.gallery._open_set import OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._saving import Origin, head_of, index_of, read, write
 from siamesekit.gallery._snapshot import Growth, Snapshot
@@ -695,7 +695,7 @@ class Gallery(OpenSet):
                 self.aggregate,
                 self._projection,
                 model,
-                self.background,
+                self._strangers.background,
                 self._strangers.trained,
                 self._origin,
                 replaces,
@@ -752,8 +752,7 @@ class Gallery(OpenSet):
         as_saved = isinstance(index, str) and index == "as saved"
         gallery.use_index(index_of(saved) if as_saved else index)
         gallery._origin = origin
-        known = None if saved.background is None else Background(*saved.background)
-        gallery._strangers = Strangers(known, saved.trained)
+        gallery._strangers = Strangers(saved.background, saved.trained)
         return gallery
 
     # -- below the surface --------------------------------------------------------------------

@@ -23,7 +23,7 @@ from scipy.special import betaincinv, gammaln
 
 from siamesekit._types import IntArray
 
-__all__ = ["Searches", "Threshold", "lowest_that_keeps"]
+__all__ = ["Searches", "Threshold", "above", "confidence_of", "lowest_that_keeps"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,8 +55,8 @@ class Threshold(float):
     n_independent : float
         Independent searches that theirs are worth.
     shift : float
-        By how much the scores of the background were raised, because those enrolled are more alike
-        than the background is like them; 0 where they are not.
+        By how much the threshold that was rehearsed among the people of the background was raised,
+        because those enrolled are more alike than these, and not by chance; 0 where they are not.
     """
 
     promised: float
@@ -205,8 +205,8 @@ def lowest_that_keeps(searches: Searches, most: float, confidence: float) -> Kep
         return float(betaincinv(errors + 1, n - errors, confidence)) if errors < n else 1.0
 
     scores = searches.scores()
-    place = _first(scores, lambda score: upper(_above(score)) <= most * (1 + 1e-9))
-    value = _above(scores[min(place, len(scores) - 1)])
+    place = _first(scores, lambda score: upper(above(score)) <= most * (1 + 1e-9))
+    value = above(scores[min(place, len(scores) - 1)])
     return Kept(value, float(searches.hits(value).mean()), upper(value))
 
 
@@ -221,7 +221,7 @@ def _least(n: float, confidence: float) -> float:
     return 1.0 if n <= 0 else float(-math.expm1(math.log1p(-confidence) / n))
 
 
-def _above(score: float) -> float:
+def above(score: float) -> float:
     """Return the next number above a score, as scores are: in float32."""
     return float(np.nextafter(np.float32(score), np.float32(np.inf)))
 

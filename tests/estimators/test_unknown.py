@@ -153,6 +153,32 @@ def test_a_saved_model_keeps_its_promise(tmp_path: Path) -> None:
     assert loaded.predict(strangers()).tolist() == clf.predict(strangers()).tolist()
 
 
+def test_groups_reach_the_gallery_and_the_file(tmp_path: Path) -> None:
+    X, y = items(np.arange(40), 3)
+    groups = y // 4
+    clf = SiameseClassifier("mlp", max_epochs=1, validation=0.5, random_state=0)
+    clf.fit(X, y, groups)
+    known = clf.gallery_._strangers.background
+    assert known is not None
+    assert known.groups is not None
+    assert len(np.unique(known.groups)) == 5
+    clf.fit(X, y, np.where(y < 20, 0, 1))  # one group is left to judge: no kinds to compare
+    known = clf.gallery_._strangers.background
+    assert known is not None
+    assert known.groups is None
+    others, names = items(np.arange(100, 200), 2)
+    searching = np.arange(len(names)) % 2 == 0
+    clf.set_background(others, names, names % 7, searching)
+    clf.save(tmp_path / "model")
+    loaded = SiameseClassifier.load(tmp_path / "model")
+    kept = loaded.gallery_._strangers.background
+    assert kept is not None
+    assert kept.groups is not None
+    assert kept.searching is not None
+    assert (kept.searching == searching).all()
+    assert loaded.threshold(0.1) == clf.threshold(0.1)
+
+
 def test_unknowns_become_people() -> None:
     clf = fitted(unknown_label=-1).set_background(*items(np.arange(10, 510), 2))
     X, y = items(np.array([600, 601, 602]), 5)
