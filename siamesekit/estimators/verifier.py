@@ -64,6 +64,7 @@ __all__ = ["SiameseVerifier"]
 
 # Pairs that thresholds are read off: all where they are so few, else so many of each kind.
 _PAIRS = 20_000
+_HOW_TO_HOLD_OUT = "fit with held_out=0.3, say (got held_out=None), or "
 
 
 class SiameseVerifier(SiameseEstimator):
@@ -560,9 +561,9 @@ class SiameseVerifier(SiameseEstimator):
         pairs = now.held_out_pairs_
         if pairs is None:
             raise TooFewTrialsError(
-                "threshold must be read off classes that were not trained on, and there are none: "
-                f"fit with held_out=0.3, say (got held_out={self.held_out!r}), or call "
-                "calibrate(X, y) with others."
+                "threshold must be read off classes that were not trained on, and none are kept "
+                f"here: {_HOW_TO_HOLD_OUT if self.held_out is None else ''}call calibrate(X, y) "
+                "with others."
             )
         found = choose_threshold(
             pairs.scores,

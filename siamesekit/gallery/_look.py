@@ -48,7 +48,7 @@ class Look:
     """Looks at a gallery with the eyes of people who are not in it."""
 
     def __init__(self, gallery: "OpenSet", now: Snapshot, strangers: "Strangers") -> None:
-        self._gallery, self._now = gallery, now
+        self._gallery, self._now, self._strangers = gallery, now, strangers
         self._n = len(now.classes)
         known = strangers.background
         if known is None:
@@ -104,9 +104,17 @@ class Look:
 
     # -- among the people of the background ---------------------------------------------------
 
+    @property
+    def overlap(self) -> frozenset[Any]:
+        """People of the background who are enrolled, and so are left out of it here."""
+        known = self._strangers.background
+        if known is None or len(known.labels) == len(self._background.labels):
+            return frozenset()
+        return frozenset(known.labels.tolist()) - frozenset(self._background.labels.tolist())
+
     @torch.inference_mode()
-    def rehearsal(self, size: int) -> Rehearsal | None:
-        """Return how galleries of the background's people fare; None where they are too few."""
+    def cast(self) -> Cast | None:
+        """Return who can rehearse; None where they are too few."""
         rng = np.random.default_rng(_SEED)
         people = self._fillers()
         names = np.unique(people.labels)
@@ -127,7 +135,9 @@ class Look:
         # Of one group each, so that any item of somebody tells it.
         order, first = np.unique(self._background.labels, return_index=True)
         group_of = groups[first]
-        cast = Cast(
+        if not len(theirs) or len(np.unique(group_of[_places(order, names)])) < 2:
+            return None
+        return Cast(
             every.cpu().double().numpy(),
             _places(names, self._labels[theirs]),
             group_of[_places(order, self._labels[theirs])],
@@ -136,9 +146,6 @@ class Look:
             group_of[_places(order, names)],
             self._background.groups is not None,
         )
-        if not len(theirs) or len(np.unique(cast.enrolled_groups)) < 2:
-            return None
-        return Rehearsal(cast, size, rng)
 
     def alike(self, size: int) -> float | None:
         """Return how alike those enrolled are, in galleries of at most `size` of them."""
@@ -158,7 +165,7 @@ class Look:
         if known.searching is not None:
             known = known.chosen(~known.searching)
         enrolled = np.zeros(len(known.labels), dtype=bool)
-        enrolled[_first_of_each(known.labels, self._usual_number())] = True
+        enrolled[_first_of_each(known.labels, self.usual_number())] = True
         return known.chosen(enrolled)
 
     # -- in this gallery ----------------------------------------------------------------------
@@ -256,7 +263,7 @@ class Look:
             found[start : start + height] = scores.numpy()[:, kept]
         return found
 
-    def _usual_number(self) -> int:
+    def usual_number(self) -> int:
         """Return how many examples a class has here, or 1."""
         if not self._n:
             return 1

@@ -19,6 +19,7 @@ from siamesekit.gallery._best import digest
 from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._look import Evidence, Look, check_width, on
 from siamesekit.gallery._prepared import Prepared
+from siamesekit.gallery._rehearsal import Cast, Rehearsal
 from siamesekit.gallery._snapshot import Snapshot
 from siamesekit.gallery.grouping import MOST_REFUSED, Groups, Refused, Tree
 from siamesekit.gallery.identify import Identification, Ranked, Ranking
@@ -64,6 +65,15 @@ class Strangers:
         self.working = threading.Lock()
         # Of one snapshot, one background and one head as it is; replaced as a whole.
         self.known: tuple[tuple[object, ...], dict[int, Evidence]] | None = None
+        # Of the background alone, whoever joins or leaves.
+        self.cast: tuple[tuple[object, ...], Cast | None] | None = None
+
+    def cast_of(self, key: tuple[object, ...], look: Look) -> Cast | None:
+        """Return who rehearses, worked out once for all that it depends on."""
+        known = self.cast
+        if known is None or not _same(known[0], key):
+            known = self.cast = key, look.cast()
+        return known[1]
 
     def without(self, names: np.ndarray) -> "Strangers":
         """Return strangers without some people: who is forgotten is forgotten here too."""
@@ -272,8 +282,15 @@ class OpenSet:
         return now
 
     def _threshold(
-        self, now: Snapshot, most: float, gallery_size: int | None, confidence: float | None
+        self,
+        now: Snapshot,
+        most: float,
+        gallery_size: int | None,
+        confidence: float | None,
+        name: str = "fpir",
+        n_galleries: int = 1,
     ) -> Threshold:
+        """Return what `threshold` does; of the mean over some galleries, under a name."""
         size = len(now.classes) if gallery_size is None else gallery_size
         known, searched = self._evidence(now, size)
         searches, rehearsal = known.searches, known.rehearsal
@@ -287,7 +304,7 @@ class OpenSet:
         if kept is None:
             able = confidence_of(searches, most * share, CONFIDENCE)
             raise TooFewTrialsError(
-                f"fpir must be one that the people at hand can show: {searches.n_people} people, "
+                f"{name} must be one that the people at hand can show: {searches.n_people} people, "
                 f"whose searches are worth {n:.0f} independent ones, show {most:g} for a gallery "
                 f"of {size} with a confidence of {able:.2g} at most (the rule of 3); "
                 f"{sure:g} was asked for. Give more people to set_background, promise less, or be "
@@ -296,7 +313,7 @@ class OpenSet:
         value, shift, upper = kept.value, 0.0, min(1.0, kept.upper / share)
         if rehearsal is not None:
             shift = rehearsal.lift(known.alike, sure)
-            rehearsed = above(rehearsal.least(most, sure) + shift)
+            rehearsed = above(rehearsal.least(most, sure, n_galleries) + shift)
             if rehearsed > value:
                 value, upper = rehearsed, most  # by how it was chosen
         return Threshold(
@@ -551,12 +568,14 @@ class OpenSet:
         strangers = self._strangers
         look = Look(self, now, strangers)
         searched = look.possible(size)
-        key = (now, self.aggregate, self.head, *_versions(self.head))
+        of_head = (self.aggregate, self.head, *_versions(self.head))
+        key = (now, *of_head)
         with strangers.working:
             known = strangers.known
             made = known[1] if known is not None and _same(known[0], key) else {}
             if size not in made:
-                rehearsal = look.rehearsal(size)
+                cast = strangers.cast_of((look.usual_number(), look.overlap, *of_head), look)
+                rehearsal = None if cast is None else Rehearsal(cast, size)
                 alike = None if rehearsal is None else look.alike(rehearsal.size)
                 made = made | {size: Evidence(look.searches(searched), rehearsal, alike)}
                 strangers.known = key, made
@@ -590,5 +609,5 @@ def _versions(head: Head) -> tuple[object, ...]:
 def _same(a: tuple[object, ...], b: tuple[object, ...]) -> bool:
     # By identity: tensors and snapshots are not to be compared by value.
     return len(a) == len(b) and all(
-        x is y or (type(x) is int and x == y) for x, y in zip(a, b, strict=True)
+        x is y or (isinstance(x, int | frozenset) and x == y) for x, y in zip(a, b, strict=True)
     )

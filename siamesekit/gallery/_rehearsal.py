@@ -33,6 +33,7 @@ Floats = npt.NDArray[np.float64]
 FEWEST = 6
 """People that can rehearse: two thirds of them are enrolled, the others search."""
 _GALLERIES, _BLOCKS = 40, 12
+_SEED = 0
 # Scores that are looked at in one gallery, and searches that are kept however large it is.
 _CELLS, _FEW_SEARCHES = 400_000, 300
 
@@ -77,7 +78,6 @@ class Rehearsal:
         Of `FEWEST` people at least.
     size : int
         Of the gallery that is rehearsed for. Two thirds of the cast are enrolled at most.
-    rng : Generator
 
     Attributes
     ----------
@@ -85,7 +85,8 @@ class Rehearsal:
         Of the galleries that were drawn.
     """
 
-    def __init__(self, cast: Cast, size: int, rng: np.random.Generator) -> None:
+    def __init__(self, cast: Cast, size: int) -> None:
+        rng = np.random.default_rng(_SEED)
         n_people = len(cast.enrolled_groups)
         self._wanted = size
         self.size = min(size, 2 * n_people // 3)
@@ -156,7 +157,7 @@ class Rehearsal:
             return 0.0
         return max(0.0, alike - self._alike - self._quantile(confidence) * self._spread_alike)
 
-    def least(self, fpir: float, confidence: float) -> float:
+    def least(self, fpir: float, confidence: float, n_galleries: int = 1) -> float:
         """Return the least threshold that one more gallery, of other people, may be given.
 
         Parameters
@@ -165,6 +166,8 @@ class Rehearsal:
             In (0, 1).
         confidence : float
             One-sided.
+        n_galleries : int
+            If not of one gallery the promise is, but of the mean over so many of one kind.
         """
         # Of a larger gallery than can be drawn: rates grow with it, at most in proportion.
         most = fpir * self.size / self._wanted
@@ -185,7 +188,7 @@ class Rehearsal:
         k = len(left_out)
         of_groups = (k - 1) / k * float(np.square(left_out - left_out.mean()).sum())
         of_galleries = max(0.0, float(own.var(ddof=1)) - luck)
-        error = float(np.sqrt(of_galleries + self._shares * of_groups))
+        error = float(np.sqrt(of_galleries / n_galleries + self._shares * of_groups))
         return mean(self._bests) + self._quantile(confidence) * error
 
     def _quantile(self, confidence: float) -> float:

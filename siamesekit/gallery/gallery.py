@@ -31,7 +31,7 @@ from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._claims import claim_scores
 from siamesekit.gallery._embedding import Embedder, Embeds, as_vectors
 from siamesekit.gallery._ids import as_ids, check_distinct
-from siamesekit.gallery._open_set import OpenSet, Strangers
+from siamesekit.gallery._open_set import CONFIDENCE, OpenSet, Strangers
 from siamesekit.gallery._prepared import Prepared, prepare
 from siamesekit.gallery._saving import Origin, head_of, index_of, read, write
 from siamesekit.gallery._snapshot import Growth, Snapshot
@@ -620,7 +620,8 @@ class Gallery(OpenSet):
             The score from which on a claim is believed.
         fmr : float, optional
             In its place: the share of strangers' claims that are believed at most, in (0, 1). That
-            is ``self.threshold(fmr, gallery_size=1)``, with its confidence of 0.95.
+            is ``self.threshold(fmr, gallery_size=1)`` on the mean over all who are enrolled, with
+            its confidence of 0.95.
 
         Returns
         -------
@@ -642,7 +643,9 @@ class Gallery(OpenSet):
             raise InvalidParameterError("fmr must be None where a threshold is given; got both.")
         if fmr is not None:
             check_number("fmr", fmr, low=0.0, high=1.0, open_low=True, open_high=True)
-            threshold = self.threshold(fmr, gallery_size=1)
+            now = self._asked_for(None)
+            n = len(now.classes)
+            threshold = self._threshold(now, fmr, 1, CONFIDENCE, name="fmr", n_galleries=n)
         least = None if threshold is None else check_number("threshold", threshold)
         now, asked = self._asked(vectors)
         claimed = as_classes(labels, "labels")
