@@ -1,19 +1,25 @@
-"""What was learned beside no learning, on the classes that chose among epochs."""
+"""What was learned beside no learning, on what chose among epochs."""
 
 import math
 import warnings
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from siamesekit._types import IntArray
 from siamesekit.evaluation import Episodes, fit_baselines
+from siamesekit.evaluation.baselines.base import Baseline
 from siamesekit.evaluation.baselines.table import score_baselines_on_episodes
+from siamesekit.evaluation.pair_validation import PairValidation
 from siamesekit.training import Items, TrainingHealthWarning
 from siamesekit.training.items import blocks_of
 
-__all__ = ["compare_with_baselines"]
+__all__ = ["Compared", "beside_episodes", "beside_pairs"]
+
+Floats = npt.NDArray[np.float64]
 
 _NUMBERS = 1 << 24
 """Of items that are read when needed, at most: baselines hold some copies of all in float64."""
@@ -22,9 +28,23 @@ _ITEMS = 4096
 """Of the background, at most: no baseline looks at more."""
 _WIDE_ENOUGH = 1.645
 """Standard errors of the difference from which on a lead is no chance (one-sided 95 %)."""
+_PAIRS = 256
 
 
-def compare_with_baselines(
+class Compared(NamedTuple):
+    """What was trained, and each baseline, by one measure on the same trials.
+
+    Attributes
+    ----------
+    own : float
+    baselines : dict of str to float
+    """
+
+    own: float
+    baselines: dict[str, float]
+
+
+def beside_episodes(
     own: np.ndarray,
     episodes: Episodes,
     background: Tensor | Items,
@@ -32,8 +52,8 @@ def compare_with_baselines(
     held_out: Tensor | Items,
     *,
     verbose: bool,
-) -> dict[str, float]:
-    """Return the accuracy of each baseline on the of some episodes, by name.
+) -> Compared:
+    """Return the accuracy of what was trained and of each baseline on some episodes.
 
     Parameters
     ----------
@@ -53,34 +73,124 @@ def compare_with_baselines(
     TrainingHealthWarning
         If a baseline is better by more than chance between episodes.
     """
-    some = np.random.default_rng(0).permutation(len(codes))[:_ITEMS]
-    if len(np.unique(codes[some])) == len(some):
-        return {}  # there is no spread within classes to learn from
-    background = background[torch.from_numpy(some).to(background.device)]
-    if isinstance(held_out, Items) and _numbers(background) + _numbers(held_out) > _NUMBERS:
-        return {}  # they are not in memory, and there is a reason for it
-    fitted = fit_baselines(_loaded(background), codes[some])
+    own_score = float(own.mean())
+    if isinstance(held_out, Items):
+        looked_at = math.prod(background.shape[1:]) * min(_ITEMS, len(codes))
+        if looked_at + math.prod(held_out.shape) > _NUMBERS:
+            return Compared(own_score, {})  # they are not in memory, and there is a reason for it
+    fitted = _fitted(background, codes)
     table = score_baselines_on_episodes(fitted, _loaded(held_out), episodes)
-    means = {name: float(scores.mean()) for name, scores in table.items()}
-    best = max(means, key=lambda name: means[name])
-    if verbose:
-        others = ", ".join(f"{name} {mean:.3f}" for name, mean in means.items())
-        print(f"one-shot accuracy on held-out classes: {own.mean():.3f}; baselines: {others}")
+    found = Compared(own_score, {name: float(x.mean()) for name, x in table.items()})
+    if not table:
+        return found
+    best = _shown(found, "one-shot accuracy on held-out classes", verbose)
     lead = table[best] - own
     error = float(lead.std(ddof=1)) / len(lead) ** 0.5 if len(lead) > 1 else np.inf
-    if float(lead.mean()) > _WIDE_ENOUGH * error:
+    _warn(found, best, error, f"on {len(own)} one-shot episodes of the held-out classes")
+    return found
+
+
+def beside_pairs(
+    own: Floats,
+    judged: PairValidation,
+    background: Tensor,
+    codes: IntArray,
+    held_out: Tensor,
+    *,
+    verbose: bool,
+) -> Compared:
+    """Return the area under the ROC curve of what was trained and of each baseline on some pairs.
+
+    Parameters
+    ----------
+    own : ndarray of float64, shape (p,)
+        Score of each pair by what was trained.
+    judged : PairValidation
+    background, held_out : Tensor, shape (n, …) and (m, …)
+        Items as they were given, those trained on and those of `judged`.
+    codes : ndarray of int64, shape (n,)
+        Class of each item of the background, as far as it is known.
+    verbose : bool
+        Print one line.
+
+    Warns
+    -----
+    TrainingHealthWarning
+        If a baseline is better by more than chance between pairs (DeLong's error of the difference
+        of two areas).
+    """
+    used, place = np.unique([judged.first, judged.second], return_inverse=True)
+    first, second = place.reshape(2, -1)
+    items = held_out[torch.from_numpy(used).to(held_out.device)]
+    scores = {
+        name: _of_pairs(part, part.transform(items), first, second)
+        for name, part in _fitted(background, codes).items()
+    }
+    worth = {name: _worth(given, judged.same) for name, given in scores.items()}
+    mine = _worth(own, judged.same)
+    areas = {name: float(same.mean()) for name, (same, _) in worth.items()}
+    found = Compared(float(mine[0].mean()), areas)
+    if not worth:
+        return found
+    best = _shown(found, "area under the ROC curve of held-out pairs", verbose)
+    parts = [theirs - ours for theirs, ours in zip(worth[best], mine, strict=True)]
+    error = sum(part.var(ddof=1) / len(part) if len(part) > 1 else np.inf for part in parts) ** 0.5
+    _warn(
+        found, best, float(error), f"on {len(own)} held-out pairs, by the area under the ROC curve,"
+    )
+    return found
+
+
+def _fitted(background: Tensor | Items, codes: IntArray) -> dict[str, Baseline]:
+    some = np.random.default_rng(0).permutation(len(codes))[:_ITEMS]
+    if len(np.unique(codes[some])) in (1, len(some)):
+        return {}  # there is no spread within classes to learn from, or none between
+    own = background[torch.from_numpy(some).to(background.device)]
+    return fit_baselines(_loaded(own), codes[some])
+
+
+def _of_pairs(part: Baseline, vectors: Tensor, first: IntArray, second: IntArray) -> Floats:
+    scores = [
+        part.compare(vectors[first[k : k + _PAIRS]], vectors[second[k : k + _PAIRS]]).diagonal()
+        for k in range(0, len(first), _PAIRS)
+    ]
+    found: Floats = torch.cat(scores).double().cpu().numpy()
+    return found
+
+
+def _worth(scores: Floats, same: np.ndarray) -> tuple[Floats, Floats]:
+    """Return the share of the other kind that each pair stands on the right side of.
+
+    Their means are the area, their spread its error (E. DeLong and others, "Comparing the areas
+    under two or more correlated receiver operating characteristic curves", Biometrics 44, 1988).
+    """
+    alike, others = np.sort(scores[same]), np.sort(scores[~same])
+
+    def below(sorted_scores: Floats, values: Floats) -> Floats:
+        places = [np.searchsorted(sorted_scores, values, side) for side in ("left", "right")]
+        return (places[0] + places[1]) / (2 * len(sorted_scores))
+
+    return below(others, scores[same]), 1 - below(alike, scores[~same])
+
+
+def _shown(found: Compared, what: str, verbose: bool) -> str:
+    """Return the name of the best baseline; print all."""
+    names = sorted(found.baselines, key=lambda name: -found.baselines[name])
+    if verbose:
+        others = ", ".join(f"{name} {found.baselines[name]:.3f}" for name in names)
+        print(f"{what}: {found.own:.3f}; without learning: {others}")
+    return names[0]
+
+
+def _warn(found: Compared, best: str, error: float, where: str) -> None:
+    if found.baselines[best] - found.own > _WIDE_ENOUGH * error:
         warnings.warn(
-            f"Learning loses to no learning: on {len(own)} one-shot episodes of the held-out "
-            f"classes the baseline {best!r} gets {means[best]:.1%}, what was trained "
-            f"{own.mean():.1%}. See baselines_, and siamesekit.evaluation.baselines.",
+            f"Learning loses to no learning: {where} the baseline {best!r} gets "
+            f"{found.baselines[best]:.1%}, what was trained {found.own:.1%}. See baselines_, and "
+            "siamesekit.evaluation.baselines.",
             TrainingHealthWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
-    return means
-
-
-def _numbers(items: Tensor | Items) -> int:
-    return math.prod(items.shape)
 
 
 def _loaded(items: Tensor | Items) -> Tensor:

@@ -93,6 +93,7 @@ def of_classes(
     groups: IntArray | None,
     classes: np.ndarray,
     seed: int,
+    validation: float | Validate | None,
 ) -> tuple[Material, np.ndarray]:
     """Return what to train on of items whose classes are known, and which items are held out.
 
@@ -107,6 +108,8 @@ def of_classes(
     classes : ndarray, shape (k,)
         The names of all codes.
     seed : int
+    validation : float, callable or None
+        As of the estimator, with items as the network takes them.
 
     Returns
     -------
@@ -114,8 +117,8 @@ def of_classes(
     ndarray of bool, shape (n,)
         Items of the classes that choose among epochs and are not trained on.
     """
-    given = estimator.validation if callable(estimator.validation) else None
-    share = None if given else estimator.validation
+    given = validation if callable(validation) else None
+    share = None if callable(validation) else validation
     held_out = hold_out("validation", share, codes, groups, seed)
     validate = given or _validation(items, codes, groups, held_out, seed)
     kept = torch.from_numpy(~held_out)

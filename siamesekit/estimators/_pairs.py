@@ -282,7 +282,9 @@ def hold_out_pairs(pairs: Pairs, share: float | None, seed: int) -> tuple[np.nda
     return nothing
 
 
-def of_pairs(estimator: Any, pairs: Pairs, seed: int) -> Material:
+def of_pairs(
+    estimator: Any, pairs: Pairs, seed: int, validation: float | Validate | None
+) -> Material:
     """Return what to train on of given pairs; some choose among epochs, if `validation` says so.
 
     Parameters
@@ -292,9 +294,11 @@ def of_pairs(estimator: Any, pairs: Pairs, seed: int) -> Material:
     pairs : Pairs
         Of both kinds.
     seed : int
+    validation : float, callable or None
+        As of the estimator, with items as the network takes them.
     """
-    given = estimator.validation if callable(estimator.validation) else None
-    share = None if given else estimator.validation
+    given = validation if callable(validation) else None
+    share = None if callable(validation) else validation
     kept, held = hold_out_pairs(pairs, share, seed + 1)
     if share is not None and not held.any():
         raise InvalidDataError(

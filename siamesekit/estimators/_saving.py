@@ -85,10 +85,18 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "trained_classes": _classes(estimator.trained_classes_),
             "chosen_classes": _classes(estimator.chosen_classes_),
             "history": encode(dict(estimator.history_)),
+            **_comparison(estimator),
             "extra_state": extra,
         },
     }
     return description, weights
+
+
+def _comparison(estimator: Any) -> dict[str, Any]:
+    """Return what stood beside no learning, where something did."""
+    if not hasattr(estimator, "baselines_"):
+        return {}
+    return {"validation_score": estimator.validation_score_, "baselines": estimator.baselines_}
 
 
 def _classes(classes: np.ndarray | None) -> dict[str, Any] | None:
@@ -268,6 +276,9 @@ def restore(
     estimator.trained_classes_ = fitted.classes("trained_classes")
     estimator.chosen_classes_ = fitted.classes("chosen_classes")
     estimator.history_ = fitted.history()
+    compared = fitted.comparison()
+    if compared is not None:
+        estimator.validation_score_, estimator.baselines_ = compared
     estimator.device_ = _device(estimator.device)
     line, has_loss = _make_line(estimator, description["parts"], files, given)
     estimator.precision_ = line.precision
@@ -343,6 +354,16 @@ class _Fitted:
         found = self.get(name)
         return None if found is None else decode_labels(found)
 
+    def comparison(self) -> tuple[float, dict[str, float]] | None:
+        own, baselines = self.get("validation_score"), self.get("baselines")
+        if own is None and baselines is None:
+            return None
+        if not isinstance(baselines, dict) or not all(map(_is_share, baselines.values())):
+            raise SavedModelError("its baselines are none")
+        if own is None or not _is_share(own):
+            raise SavedModelError("its validation_score is none")
+        return float(own), {str(name): float(score) for name, score in baselines.items()}
+
     def history(self) -> History:
         found = decode(self.get("history"))
         columns = isinstance(found, dict) and all(
@@ -358,6 +379,10 @@ class _Fitted:
 
 def _is_finite(number: Any) -> bool:
     return type(number) in (int, float) and abs(number) < 1e308
+
+
+def _is_share(number: Any) -> bool:
+    return type(number) in (int, float) and 0 <= number <= 1
 
 
 def _is_omitted(entry: Any) -> bool:

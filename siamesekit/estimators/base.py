@@ -23,7 +23,7 @@ from siamesekit._types import ArrayLike, FloatArray, IntArray, ItemsLike
 from siamesekit._values import CannotWriteError, encode_labels
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder, _saving
-from siamesekit.estimators._baselines import compare_with_baselines
+from siamesekit.estimators._baselines import beside_episodes
 from siamesekit.estimators._calibration import (
     HELD_OUT,
     TRAINING,
@@ -275,6 +275,7 @@ class SiameseEstimator(
             None if group_codes is None else group_codes[kept],
             classes,
             seed,
+            self._own_validation(tuple(items.shape[1:])),
         )
         self._train(material, seed)
         self._compare(given, codes, kept, chose, material.validate)
@@ -318,6 +319,23 @@ class SiameseEstimator(
         self.device_, self.precision_ = fit.device, fit.line.precision
         self.backbone_, self.head_, self.loss_ = fit.line.backbone, fit.line.head, fit.line.loss
 
+    def _own_validation(self, shape: tuple[int, ...]) -> float | Validate | None:
+        """Return `validation`, with items of its own as the network takes them."""
+        given = self.validation
+        if not isinstance(given, OneShotValidation):
+            return given
+        name = "the items of validation"
+        if tuple(given.items.shape[1:]) != shape:
+            raise InvalidDataError(
+                f"{name} must be of shape {shape}, as those of X; "
+                f"got {tuple(given.items.shape[1:])}."
+            )
+        if not isinstance(given.items, Tensor | Streamed):
+            return given
+        own = copy.copy(given)
+        own.items = check_items(given.items, self.input_kind_, self.standardizer_, name)
+        return own
+
     def _compare(
         self,
         given: Tensor | Streamed,
@@ -327,14 +345,16 @@ class SiameseEstimator(
         validate: Validate | None,
     ) -> None:
         """Keep what baselines get on the classes that chose among epochs; warn if they get more."""
-        if not isinstance(validate, OneShotValidation) or validate is self.validation:
-            return
-        self.baselines_ = compare_with_baselines(
+        if not isinstance(validate, OneShotValidation):
+            return  # nobody can tell what another function looks at
+        own = self.validation
+        rows = torch.from_numpy(kept[chose]).to(given.device)
+        self.validation_score_, self.baselines_ = beside_episodes(
             score_episodes(self._embed(validate.items), validate.episodes, self.head_),
             validate.episodes,
             given[torch.from_numpy(kept[~chose]).to(given.device)],
             codes[kept[~chose]],
-            given[torch.from_numpy(kept[chose]).to(given.device)],
+            own.items if isinstance(own, OneShotValidation) else given[rows],
             verbose=self.verbose,
         )
 

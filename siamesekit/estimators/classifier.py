@@ -153,10 +153,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Embeddings and labels of all enrolled examples.
     history_ : History
         Numbers of each epoch; see `siamesekit.training.train`.
+    validation_score_ : float
+        One-shot accuracy on the classes that chose among epochs, of what was trained. There only
+        where `validation` is a share or a `one_shot_validation`: what another function looks at
+        nobody can tell.
     baselines_ : dict of str to float
-        One-shot accuracy of each of `siamesekit.evaluation.BASELINES` on the classes that
-        `validation`, a share, held out; where one is better than what was trained by more than
-        chance, `fit` warns. Not in a model that was loaded.
+        That of each of `siamesekit.evaluation.BASELINES` beside it, on the same episodes; where one
+        is better than what was trained by more than chance, `fit` warns.
     calibration_ : tuple of float
         Slope and intercept of the logistic map from a score to the probability of *same*.
     proba_slope_ : float

@@ -16,6 +16,7 @@ from siamesekit._checks import check_all, check_number
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray, ItemsLike
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
+from siamesekit.estimators._baselines import beside_pairs
 from siamesekit.estimators._calibration import (
     HELD_OUT,
     TRAINING,
@@ -26,7 +27,7 @@ from siamesekit.estimators._calibration import (
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._finite import check_finite
-from siamesekit.estimators._fitting import hold_out
+from siamesekit.estimators._fitting import Material, hold_out
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._inputs import read_items
 from siamesekit.estimators._pairs import (
@@ -46,6 +47,7 @@ from siamesekit.estimators.base import Reader, SiameseEstimator
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import check_both_kinds
 from siamesekit.evaluation.error_rates import Clusters
+from siamesekit.evaluation.pair_validation import PairValidation
 from siamesekit.evaluation.thresholds import Threshold, choose_threshold
 from siamesekit.evaluation.verification_report import VerificationReport, verification_report
 from siamesekit.heads import Head
@@ -119,6 +121,8 @@ class SiameseVerifier(SiameseEstimator):
         What the map was fitted to.
     classes_ : ndarray
         ``[False, True]``: different, same.
+    validation_score_, baselines_ : float, dict of str to float
+        As of `SiameseClassifier`; of given pairs, areas under the ROC curve.
     backbone_, head_, loss_, history_, input_shape_, embedding_size_, device_
         As of `SiameseClassifier`.
     trained_classes_, chosen_classes_ : ndarray, or None
@@ -300,10 +304,34 @@ class SiameseVerifier(SiameseEstimator):
         kept, held = hold_out_pairs(pairs, self.held_out, seed)
         if self.held_out is not None and not held.any():
             _warn_of_nobody_held_out("pairs of too few people", stacklevel=4)
-        self._train(of_pairs(self, pairs.chosen(kept), seed), seed)
+        validation = self._own_validation(tuple(items.shape[1:]))
+        material = of_pairs(self, pairs.chosen(kept), seed, validation)
+        self._train(material, seed)
+        self._compare_on_pairs(items, pairs.chosen(kept), material)
         self.trained_classes_ = self.chosen_classes_ = None
         judged = pairs.chosen(held if held.any() else kept)
         self._calibrate_on_pairs(judged, HELD_OUT if held.any() else TRAINING)
+
+    def _compare_on_pairs(
+        self, given: torch.Tensor | Streamed, pairs: Pairs, material: Material
+    ) -> None:
+        """Keep what baselines get on the pairs that chose among epochs; warn if they get more."""
+        judged = material.validate
+        if not isinstance(judged, PairValidation) or not isinstance(given, torch.Tensor):
+            return  # items that are read when needed would all have to be held for it
+        vectors = self._embed(pairs.items)
+        i, j = torch.from_numpy(judged.first), torch.from_numpy(judged.second)
+        ends = np.unique([pairs.first, pairs.second])
+        held_out = pairs.units[np.unique([judged.first, judged.second])]
+        trained = ends[~np.isin(pairs.units[ends], held_out)]
+        self.validation_score_, self.baselines_ = beside_pairs(
+            score_pairs(self.head_, vectors, i, j),
+            judged,
+            given[torch.from_numpy(trained).to(given.device)],
+            pairs.clusters[trained],
+            given,
+            verbose=self.verbose,
+        )
 
     def _set_aside(self, codes: IntArray, groups: IntArray | None, seed: int) -> np.ndarray:
         nobody = super()._set_aside(codes, groups, seed)

@@ -31,7 +31,8 @@ class Facts:
         Classes that the model was trained on, and that chose among its epochs; None where it is
         not known.
     model : dict, or None
-        Class and parameters of the estimator, as json can hold them.
+        Class and parameters of the estimator, and what it got beside no learning on the classes
+        that chose its epoch, as json can hold them.
     """
 
     tested: tuple[Label, ...] | None
@@ -116,4 +117,8 @@ def _seen(estimator: Any, what: str) -> np.ndarray | None:
 
 def _model(estimator: Any) -> dict[str, Any]:
     get_params = getattr(estimator, "get_params", dict)
-    return {"class": type(estimator).__qualname__, **json_of(get_params())}
+    own = {"class": type(estimator).__qualname__, **json_of(get_params())}
+    known = ("validation_score_", "baselines_")
+    return own | {
+        name: json_of(getattr(estimator, name)) for name in known if hasattr(estimator, name)
+    }

@@ -52,7 +52,8 @@ class Result:
         Classes that the model was trained on, and classes that chose among its epochs; none is
         among those tested. None where no estimator was given, or it does not know.
     model : dict, or None
-        Class and parameters of the estimator.
+        Class and parameters of the estimator, and its ``validation_score_`` and ``baselines_``
+        where it has them.
     environment : dict
         Commit, machine, the processors that could be used (``affinity``), threads and versions:
         see `siamesekit.environment`.

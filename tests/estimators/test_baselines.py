@@ -1,15 +1,26 @@
 """What is learned stands beside no learning, and does not lose to it."""
 
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.metrics import roc_auc_score
 
-from siamesekit import SiameseClassifier
+from siamesekit import SiameseClassifier, SiameseVerifier
 from siamesekit.backbones import ResidualMLP
-from siamesekit.evaluation import BASELINES, episode_accuracy, fit_baselines, score_baselines
+from siamesekit.errors import InvalidDataError
+from siamesekit.estimators._baselines import _worth
+from siamesekit.evaluation import (
+    BASELINES,
+    episode_accuracy,
+    fit_baselines,
+    one_shot_validation,
+    score_baselines,
+)
+from siamesekit.evaluation._facts import facts_of
 from siamesekit.training import TrainingHealthWarning
 
 X, Y = load_digits(return_X_y=True)
@@ -29,9 +40,55 @@ def test_fit_with_validation_keeps_the_baselines_and_prints_them(
     clf = SiameseClassifier(validation=0.4, max_epochs=1, random_state=0, verbose=True).fit(X, Y)
     assert set(clf.baselines_) == set(BASELINES)
     assert all(0.25 < score <= 1 for score in clf.baselines_.values())
-    assert f"cosine {clf.baselines_['cosine']:.3f}" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"cosine {clf.baselines_['cosine']:.3f}" in said
+    assert f"classes: {clf.validation_score_:.3f}; without learning: " in said
     without = SiameseClassifier(max_epochs=1, random_state=0).fit(X, Y)
     assert not hasattr(without, "baselines_")
+
+
+def test_a_validation_of_ones_own_has_baselines(tmp_path: Path) -> None:
+    old = Y < 6
+    validation = one_shot_validation(X[~old], Y[~old], way=4, random_state=0)
+    clf = SiameseClassifier(validation=validation, max_epochs=1, random_state=0)
+    clf.fit(X[old], Y[old])
+    assert set(clf.baselines_) == set(BASELINES)
+    # Watched as it is used: standardised as training items are.
+    assert clf.history_["validation"][-1] == pytest.approx(clf.validation_score_, abs=0.1)
+    facts = facts_of(clf, np.array([100, 101])).model
+    assert facts is not None
+    assert facts["baselines_"] == clf.baselines_
+    clf.validation = None
+    clf.save(tmp_path / "model")
+    loaded = SiameseClassifier.load(tmp_path / "model")
+    assert loaded.baselines_ == clf.baselines_
+    assert loaded.validation_score_ == clf.validation_score_
+    other = one_shot_validation(X[~old, :5], Y[~old], way=4, random_state=0)
+    with pytest.raises(InvalidDataError, match=r"items of validation must be of shape \(64,\)"):
+        SiameseClassifier(validation=other, max_epochs=1).fit(X[old], Y[old])
+
+
+def test_given_pairs_have_baselines() -> None:
+    rng = np.random.default_rng(0)
+    i, j = rng.integers(len(X), size=(2, 2000))
+    j[:700] = [rng.choice(np.flatnonzero(Y[k] == Y)) for k in i[:700]]
+    same = (Y[i] == Y[j])[i != j]
+    i, j = i[i != j], j[i != j]
+    verifier = SiameseVerifier(max_epochs=1, validation=0.3, held_out=0.3, random_state=0)
+    verifier.fit(X[i], X[j], same, groups=(Y[i], Y[j]))
+    assert {"cosine", "lda"} <= set(verifier.baselines_)
+    assert all(0.5 < area <= 1 for area in verifier.baselines_.values())
+    assert 0.3 < verifier.validation_score_ <= 1
+
+
+def test_areas_and_their_error() -> None:
+    rng = np.random.default_rng(0)
+    same = rng.random(200) < 0.3
+    scores = np.round(same + rng.normal(size=200), 1)
+    alike, others = _worth(scores, same)
+    area = roc_auc_score(same, scores)
+    assert alike.mean() == pytest.approx(area)
+    assert others.mean() == pytest.approx(area)
 
 
 def test_fit_warns_where_learning_loses() -> None:
