@@ -826,10 +826,12 @@ def family() -> dict[str, type[SiameseEstimator]]:
 
 
 def _descendants(cls: type[SiameseEstimator]) -> list[type[SiameseEstimator]]:
-    """Return this package's classes that derive from `cls`."""
+    """Return this package's public classes that derive from `cls`."""
     found = []
     for known in cls.__subclasses__():
-        found += [known] if known.__module__.startswith("siamesekit.") else []
+        package, _, file = known.__module__.rpartition(".")
+        is_ours = package.startswith("siamesekit") and not file.startswith("_")
+        found += [known] if is_ours else []
         found += _descendants(known)
     return found
 

@@ -12,10 +12,11 @@ import torch
 from sklearn.utils import ClassifierTags, Tags
 from sklearn.utils.validation import check_is_fitted
 
-from siamesekit._checks import check_all, check_number
+from siamesekit._checks import check_all
 from siamesekit._random import RandomState
 from siamesekit._types import ArrayLike, IntArray, ItemsLike
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
+from siamesekit.estimators._answering import PAIRS
 from siamesekit.estimators._baselines import beside_pairs
 from siamesekit.estimators._calibration import (
     HELD_OUT,
@@ -26,7 +27,6 @@ from siamesekit.estimators._calibration import (
     scored_pairs,
 )
 from siamesekit.estimators._constraints import CONSTRAINTS
-from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._fitting import Material, hold_out
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._inputs import read_items
@@ -38,17 +38,16 @@ from siamesekit.estimators._pairs import (
     hold_out_pairs,
     join_sides,
     of_pairs,
-    sides_of,
     tie,
     two_sides,
 )
-from siamesekit.estimators._verified import read_kept, threshold_of_the_user, write_kept
-from siamesekit.estimators.base import Reader, SiameseEstimator
+from siamesekit.estimators._thresholds import ReadsThresholds
+from siamesekit.estimators._verified import read_kept, write_kept
+from siamesekit.estimators.base import Reader
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import check_both_kinds
 from siamesekit.evaluation.error_rates import Clusters
 from siamesekit.evaluation.pair_validation import PairValidation
-from siamesekit.evaluation.thresholds import Threshold, choose_threshold
 from siamesekit.evaluation.verification_report import VerificationReport, verification_report
 from siamesekit.heads import Head
 from siamesekit.losses import Loss
@@ -57,19 +56,15 @@ from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, TrainingHealthWarning
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.distributed import common_seed
-from siamesekit.training.items import Augment, as_float
+from siamesekit.training.items import Augment
 from siamesekit.training.loop import Callback, Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 from siamesekit.training.streaming import Streamed
 
 __all__ = ["SiameseVerifier"]
 
-# Pairs that thresholds are read off: all where they are so few, else so many of each kind.
-_PAIRS = 20_000
-_HOW_TO_HOLD_OUT = "fit with held_out=0.3, say (got held_out=None), or "
 
-
-class SiameseVerifier(SiameseEstimator):
+class SiameseVerifier(ReadsThresholds):
     """Learn to tell whether two items are of one class, and set a threshold that can be relied on.
 
     `fit` trains on items and their classes, or on pairs of which only *same* or *different* is
@@ -351,7 +346,7 @@ class SiameseVerifier(SiameseEstimator):
         super()._calibrate_on(vectors, codes, source, seed)
         self.held_out_pairs_ = None
         if source == HELD_OUT:
-            self.held_out_pairs_ = scored_pairs(self.head_, vectors, codes, seed, most=_PAIRS)
+            self.held_out_pairs_ = scored_pairs(self.head_, vectors, codes, seed, most=PAIRS)
 
     def _calibrate_on_pairs(self, pairs: Pairs, source: str) -> None:
         """Fit the map from a score to its log-likelihood ratio to given pairs."""
@@ -383,254 +378,7 @@ class SiameseVerifier(SiameseEstimator):
         if cut is not None:
             self.set_threshold_ = cut
 
-    # -- use ----------------------------------------------------------------------------------
-
-    def decision_function(
-        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Return the head's score of each pair, which `threshold_` is compared with.
-
-        Parameters
-        ----------
-        A, B : array-like or Tensor, shape (n, …)
-            The first and the second of each pair; or all pairs as `A`, of shape (n, 2, …).
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Higher = more alike; a fixed head's score is minus a distance. The same with `A` and
-            `B` changed over.
-
-        Raises
-        ------
-        InvalidDataError
-            If the two are not as many, items have another shape than in training, or an embedding
-            is not finite.
-        """
-        return self._at_once()._scores(A, B)
-
-    def log_likelihood_ratio(
-        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Return how many times as likely each score is of a *same* pair as of a different one.
-
-        Parameters
-        ----------
-        A, B : array-like or Tensor, shape (n, …)
-            As for `decision_function`.
-
-        Returns
-        -------
-        ndarray of float64, shape (n,)
-            Natural logarithm of the ratio (divide by ``log(10)`` for bans): above 0 speaks for
-            *same*. It does not depend on how many pairs of a kind it was fitted to; add the
-            logarithm of the prior odds for that of the posterior odds.
-
-        Raises
-        ------
-        InvalidDataError
-            As `decision_function`.
-        """
-        now = self._at_once()
-        return now._ratios(now._scores(A, B))
-
-    def predict_proba(
-        self, A: ItemsLike | tuple[ItemsLike, ItemsLike], B: ItemsLike | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Return the probabilities of *different* and of *same*, each as likely beforehand.
-
-        Parameters
-        ----------
-        A, B : array-like or Tensor, shape (n, …)
-            As for `decision_function`.
-
-        Returns
-        -------
-        ndarray of float64, shape (n, 2)
-            Columns as in `classes_`: the second is *same*, as `similarity` has it. It says how sure
-            one can be, whatever `threshold_` is: at a strict threshold a pair may well be refused
-            though *same* is the likelier.
-
-        Raises
-        ------
-        InvalidDataError
-            As `decision_function`.
-        """
-        now = self._at_once()
-        same = 1 / (1 + np.exp(-np.clip(now._ratios(now._scores(A, B)), -700, 700)))
-        return np.stack([1 - same, same], axis=1)
-
-    def predict(
-        self,
-        A: ItemsLike | tuple[ItemsLike, ItemsLike],
-        B: ItemsLike | None = None,
-        *,
-        threshold: float | None = None,
-    ) -> npt.NDArray[np.bool_]:
-        """Return whether each pair is of one class: whether its score is at least the threshold.
-
-        Parameters
-        ----------
-        A, B : array-like or Tensor, shape (n, …)
-            As for `decision_function`.
-        threshold : float, optional
-            In place of `threshold_`, for this call; 0.0 is a threshold as any other.
-
-        Returns
-        -------
-        ndarray of bool, shape (n,)
-
-        Raises
-        ------
-        InvalidDataError
-            As `decision_function`.
-        InvalidParameterError
-            If `threshold` is no finite number.
-        """
-        now = self._at_once()
-        cut = now.threshold_ if threshold is None else check_number("threshold", threshold)
-        matches: npt.NDArray[np.bool_] = now._scores(A, B) >= cut
-        return matches
-
-    def score(
-        self,
-        X: ItemsLike | tuple[ItemsLike, ItemsLike],
-        y: ItemsLike | None = None,
-        same: ArrayLike | None = None,
-    ) -> float:
-        """Return the share of pairs told right by `predict`.
-
-        Parameters
-        ----------
-        X, y, same : array-like
-            Pairs, as `fit` takes them: ``score(A, B, same)``, ``score(pairs, same)``; every pair
-            counts the same. Or items and classes, ``score(X, y)``: pairs are drawn, the same at
-            every call, and both kinds count one half.
-
-        Returns
-        -------
-        float
-            In [0, 1].
-
-        Raises
-        ------
-        InvalidDataError
-            As `fit`, but for one kind of given pair, which will do.
-        """
-        now = self._at_once()
-        sides = two_sides(X, y, same)
-        if sides is not None:
-            truth = check_same(sides[2], len(sides[0]))
-            return float(np.mean((now._scores(*sides[:2]) >= now.threshold_) == truth))
-        pairs = now._pairs_of_items(X, y)[0]
-        right = (pairs.scores >= now.threshold_) == pairs.same
-        return float((right[pairs.same].mean() + right[~pairs.same].mean()) / 2)
-
-    # -- thresholds ---------------------------------------------------------------------------
-
-    @property
-    def threshold_(self) -> float:
-        """The threshold that `predict` goes by."""
-        check_is_fitted(self)
-        given: Threshold | None = vars(self).get("set_threshold_")
-        if given is not None:
-            return given
-        slope, intercept = self.calibration_
-        return -intercept / slope
-
-    def threshold(
-        self,
-        fmr: float | None = None,
-        *,
-        strategy: str | None = None,
-        beta: float = 1.0,
-        min_rate: float = 0.95,
-        p_same: float | None = 0.5,
-        confidence: float | None = 0.95,
-        n_resamples: int = 1000,
-        random_state: RandomState = 0,
-    ) -> Threshold:
-        """Choose the threshold that `predict` goes by from now on, from people never trained on.
-
-        Those are the classes that `fit` held out, or that `calibrate` was given.
-
-        Parameters
-        ----------
-        fmr : float, optional
-            A promise, in (0, 1): at most this share of pairs of different people will be called
-            *same*, at `confidence`. The lowest threshold is chosen of which a bootstrap over people
-            shows that. With ``confidence=None`` the estimate alone must keep to it: no promise.
-        strategy : {"accuracy", "eer", "f_beta", "max_tpr", "max_tnr"}, optional
-            In place of `fmr`; see `siamesekit.evaluation.choose_threshold`.
-        beta, min_rate
-            Of ``"f_beta"``; of ``"max_tpr"`` and ``"max_tnr"``.
-        p_same : float or None
-            For ``"accuracy"`` and ``"f_beta"``: how often pairs are of one class where the verifier
-            is used, in (0, 1). None: as often as among the held-out pairs.
-        confidence : float or None
-            Of the bounds, one-sided, in (0, 1).
-        n_resamples : int
-        random_state : int, Generator or None
-
-        Returns
-        -------
-        Threshold
-            A float; with the rates that it has on the held-out people, and their upper bounds.
-
-        Raises
-        ------
-        TooFewTrialsError
-            If nobody was held out, or so few people cannot show what is to be promised. The
-            threshold is then as it was.
-        InvalidParameterError
-            If not one of `fmr` and `strategy` is given, or an argument is out of its range.
-        """
-        now = self._at_once()
-        pairs = now.held_out_pairs_
-        if pairs is None:
-            raise TooFewTrialsError(
-                "threshold must be read off classes that were not trained on, and none are kept "
-                f"here: {_HOW_TO_HOLD_OUT if self.held_out is None else ''}call calibrate(X, y) "
-                "with others."
-            )
-        found = choose_threshold(
-            pairs.scores,
-            pairs.same,
-            fmr=fmr,
-            strategy=strategy,
-            beta=beta,
-            min_rate=min_rate,
-            p_same=p_same,
-            identities=Clusters(pairs.first, pairs.second),
-            confidence=confidence,
-            n_resamples=n_resamples,
-            random_state=random_state,
-        )
-        self.set_threshold_ = found
-        return found
-
-    def set_threshold(self, threshold: float) -> Self:
-        """Let `predict` go by a threshold of your own.
-
-        Parameters
-        ----------
-        threshold : float
-            Finite, on the scale of `decision_function`; 0.0 is one as any other.
-
-        Returns
-        -------
-        self
-            Itself.
-
-        Raises
-        ------
-        InvalidParameterError
-            If it is no finite number.
-        """
-        check_is_fitted(self)
-        check_number("threshold", threshold)
-        self.set_threshold_ = threshold_of_the_user(threshold)
-        return self
+    # -- people that it has not seen -------------------------------------------------------------
 
     def calibrate(
         self,
@@ -729,32 +477,6 @@ class SiameseVerifier(SiameseEstimator):
     def _are_unseen(self, labels: np.ndarray) -> bool:
         # Of given pairs nobody knows the classes; whoever gives others is believed.
         return self.trained_classes_ is None or super()._are_unseen(labels)
-
-    def _ratios(self, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        slope, intercept = self.calibration_
-        return slope * scores + intercept
-
-    def _scores(self, A: Any, B: Any) -> npt.NDArray[np.float64]:
-        items, place = self._distinct_items(*sides_of(A, B))
-        vectors = self._embed(items)
-        i, j = torch.from_numpy(place).chunk(2)
-        check_finite(vectors[i.to(vectors.device)], "A")
-        check_finite(vectors[j.to(vectors.device)], "B")
-        return score_pairs(self.head_, vectors, i, j)
-
-    def _distinct_items(self, A: Any, B: Any) -> tuple[torch.Tensor | Streamed, IntArray]:
-        a, b = self._check_items(A, "A"), self._check_items(B, "B")
-        check_as_many(a, b)
-        if isinstance(a, Streamed) or isinstance(b, Streamed):
-            return distinct(join_sides(a, b), by_place=True)
-        if a.dtype != b.dtype:  # bytes, and the floats that they stand for
-            a, b = as_float(a), as_float(b)
-        return distinct(torch.cat([a, b.to(a.device)]))
-
-    def _pairs_of_items(self, X: Any, y: Any) -> tuple[ScoredPairs, np.ndarray]:
-        labels, codes, vectors = self._embedded_pairs(X, y)
-        pairs = scored_pairs(self.head_, vectors, torch.from_numpy(codes), 0, most=_PAIRS)
-        return pairs, labels
 
     def _pairs_of_sides(self, A: Any, B: Any, same: Any, groups: Any) -> Pairs:
         items, place = self._distinct_items(A, B)
