@@ -11,7 +11,11 @@ from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError
 
-__all__ = ["Background", "as_groups", "as_searching"]
+__all__ = ["Background", "TooFewPeopleWarning", "as_groups", "as_searching"]
+
+
+class TooFewPeopleWarning(UserWarning):
+    """A promise is kept with less confidence than usual, for so few people can show no more."""
 
 
 class Background(NamedTuple):

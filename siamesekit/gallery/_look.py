@@ -1,15 +1,17 @@
 """A gallery, looked at with the eyes of people who are not in it."""
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from siamesekit._labels import among
 from siamesekit._types import IntArray
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
-from siamesekit.gallery._background import Background
+from siamesekit.gallery._background import Background, TooFewPeopleWarning
 from siamesekit.gallery._rehearsal import FEWEST, Cast, Rehearsal
 from siamesekit.gallery._snapshot import Snapshot
 from siamesekit.gallery.threshold import Searches
@@ -81,7 +83,7 @@ class Look:
                 f"{'were trained on' if n > 1 else 'may not search for themselves'}. "
                 "set_background takes such people."
             )
-        return min(size, max(n, n + others - 1))
+        return min(size, max(n, n + self._n_fillers() - 1))
 
     def searches(self, size: int) -> Searches:
         """Return what strangers find in galleries of a size."""
@@ -118,7 +120,7 @@ class Look:
         rng = np.random.default_rng(_SEED)
         people = self._fillers()
         names = np.unique(people.labels)
-        if len(names) < FEWEST:
+        if len(names) < FEWEST or not len(self._labels):
             return None
         theirs = _some(len(self._labels), rng)
         most = max(FEWEST, _CELLS // max(1, len(theirs)))
@@ -129,22 +131,26 @@ class Look:
         every = filled.class_scores(self._vectors[on(theirs, self._vectors)])
         rows = _some(len(people.labels), rng)
         among_them = filled.class_scores(people.vectors[on(rows, people.vectors)])
-        groups = self._background.groups
-        if groups is None:
-            groups = np.unique(self._background.labels, return_inverse=True)[1]
         # Of one group each, so that any item of somebody tells it.
         order, first = np.unique(self._background.labels, return_index=True)
-        group_of = groups[first]
-        if not len(theirs) or len(np.unique(group_of[_places(order, names)])) < 2:
-            return None
+        kinds = None if self._background.groups is None else self._background.groups[first]
+        if kinds is not None and len(np.unique(kinds[_places(order, names)])) < 2:
+            warnings.warn(
+                "Those of the background who are not enrolled are of one group: how much groups "
+                "differ is no longer part of what is promised.",
+                TooFewPeopleWarning,
+                stacklevel=2,
+            )
+            kinds = None
+        group_of = np.arange(len(order)) if kinds is None else kinds
         return Cast(
-            every.cpu().double().numpy(),
+            _scores(every),
             _places(names, self._labels[theirs]),
             group_of[_places(order, self._labels[theirs])],
-            among_them.cpu().double().numpy(),
+            _scores(among_them),
             _places(names, people.labels[rows]),
             group_of[_places(order, names)],
-            self._background.groups is not None,
+            kinds is not None,
         )
 
     def alike(self, size: int) -> float | None:
@@ -158,6 +164,11 @@ class Look:
         kept = np.sort(rng.choice(self._n, size, replace=False))
         scores = self._own_scores(ours, kept)[0]
         return float(scores.max(1).mean())
+
+    def _n_fillers(self) -> int:
+        """Return how many people of the background can be enrolled."""
+        known = self._background
+        return len(np.unique(known.labels[_all_but(known.searching)]))
 
     def _fillers(self) -> Background:
         """Return the items of the background that can be enrolled, as many of each as is usual."""
@@ -276,6 +287,29 @@ def check_width(now: Snapshot, vectors: Tensor) -> None:
             f"the background must have {now.dim} numbers an embedding, as those "
             f"in the gallery; got {vectors.shape[1]}."
         )
+
+
+def _all_but(searching: npt.NDArray[np.bool_] | None) -> Any:
+    return slice(None) if searching is None else ~searching
+
+
+def _scores(scores: Tensor) -> np.ndarray:
+    """Return scores of the background's people among themselves; the lowest are finite too.
+
+    Raises
+    ------
+    InvalidDataError
+        If one is NaN or +infinity.
+    """
+    own: np.ndarray = scores.cpu().double().numpy()
+    if np.isnan(own).any() or (own == np.inf).any():
+        raise InvalidDataError(
+            "the background must hold items whose scores with each other are finite; NaN or "
+            "infinity found, as happens where embeddings are too large."
+        )
+    finite = own[np.isfinite(own)]
+    clamped: np.ndarray = np.maximum(own, finite.min() if len(finite) else 0.0)
+    return clamped
 
 
 def _some(n: int, rng: np.random.Generator) -> IntArray:

@@ -14,7 +14,12 @@ from siamesekit._checks import check_flag, check_integer, check_number
 from siamesekit._labels import among, as_classes, as_labels
 from siamesekit._types import Aggregate, ArrayLike, IntArray
 from siamesekit.errors import InvalidDataError, TooFewTrialsError
-from siamesekit.gallery._background import Background, as_groups, as_searching
+from siamesekit.gallery._background import (
+    Background,
+    TooFewPeopleWarning,
+    as_groups,
+    as_searching,
+)
 from siamesekit.gallery._best import digest
 from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._look import Evidence, Look, check_width, on
@@ -35,10 +40,6 @@ from siamesekit.training.items import Items
 __all__ = ["OpenSet", "Strangers", "TooFewPeopleWarning"]
 
 CONFIDENCE = 0.95
-
-
-class TooFewPeopleWarning(UserWarning):
-    """A promise is kept with less confidence than usual, for so few people can show no more."""
 
 
 class Strangers:
@@ -250,7 +251,8 @@ class OpenSet:
         Warns
         -----
         TooFewPeopleWarning
-            If `confidence` is None and fewer people can show less.
+            If `confidence` is None and fewer people can show less; or where groups were given, and
+            all of the background but one is enrolled.
 
         Notes
         -----

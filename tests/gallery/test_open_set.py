@@ -170,6 +170,50 @@ def test_groups_and_searching_are_kept(tmp_path: Path) -> None:
         assert other.threshold(0.1).n_people == before.n_people - 1
 
 
+def test_one_group_that_is_left_is_said() -> None:
+    vectors, labels, groups = kinds(0, 3, 30)
+    made = Gallery("euclidean")
+    made.enroll(vectors[torch.from_numpy(groups > 0)], labels[groups > 0])
+    made.set_background(vectors, labels, groups)
+    with pytest.warns(TooFewPeopleWarning, match="are of one group: how much groups differ"):
+        assert made.threshold(0.1).n_people == 90
+    made.forget(int(labels[groups == 1][0]))  # out of the background too
+
+
+def test_who_cannot_be_enrolled_fills_no_gallery() -> None:
+    crowd = Crowd(0)
+    made = gallery(crowd, people=0)
+    vectors, labels = crowd.people(100, 2)
+    made.set_background(vectors, labels, searching=np.arange(200) > 0)
+    here, beyond = made.threshold(0.3), made.threshold(0.3, gallery_size=30)
+    assert beyond > here
+    with pytest.raises(TooFewTrialsError, match="a gallery of 1000 with"):
+        made.threshold(0.3, gallery_size=1000)
+
+
+class Far(EuclideanHead):
+    """Calls what is far off as unlike as can be."""
+
+    far = -torch.inf
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        scores = super().forward(a, b)
+        return torch.where(scores < -5, self.far, scores)
+
+
+def test_scores_that_are_not_finite_among_the_background() -> None:
+    crowd = Crowd(0)
+    made = Gallery(Far())
+    made.enroll(*crowd.people(10, 1))
+    made.set_background(*crowd.people(100, 1))
+    assert np.isfinite(made.threshold(0.1))
+    plain = gallery(Crowd(0), each=1, people=100)
+    plain.head = Far()
+    plain.head.far = torch.nan
+    with pytest.raises(InvalidDataError, match="finite"):
+        plain.threshold(0.1)
+
+
 def test_bad_groups_and_searching_are_named() -> None:
     made = gallery(Crowd(0))
     before = made.threshold()
