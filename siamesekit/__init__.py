@@ -51,6 +51,7 @@ _NAMES = {
 _SUBMODULES = (
     "backbones",
     "catalogue",
+    "cli",
     "data",
     "environment",
     "errors",

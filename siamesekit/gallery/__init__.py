@@ -1,5 +1,6 @@
 """Who is it: enroll, identify, forget."""
 
+from siamesekit._types import Neighbours
 from siamesekit.gallery._open_set import TooFewPeopleWarning
 from siamesekit.gallery.compact import PCAProjection, Projection, RandomProjection
 from siamesekit.gallery.gallery import Gallery
@@ -22,6 +23,7 @@ __all__ = [
     "Groups",
     "Identification",
     "Index",
+    "Neighbours",
     "PCAProjection",
     "PgvectorIndex",
     "Projection",

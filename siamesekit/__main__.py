@@ -1,0 +1,7 @@
+"""``python -m siamesekit`` is the command ``siamesekit``."""
+
+import sys
+
+from siamesekit.cli import main
+
+sys.exit(main())
