@@ -111,3 +111,8 @@ def test_chunked(tmp_path: Path) -> None:
     assert {row["size"] for row in rows} == {16}
     assert {row["unit"] for row in rows} == {"s", "MiB"}
     assert all(row["ratio"] is not None for row in rows)
+
+
+def test_distributed(tmp_path: Path) -> None:
+    rows = run("distributed.py", tmp_path)
+    assert all(float(str(row["ours"])) > 0 for row in rows)

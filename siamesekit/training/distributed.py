@@ -233,18 +233,19 @@ class Team:
             names = own.keys() | everyone[0].keys()
             differing = sorted(k for k in names if own.get(k) != everyone[0].get(k))
             if differing:
-                found.append(f"process {rank} in {', '.join(differing)}")
+                found.append(f"process {rank} differs in {', '.join(differing)}")
         if found:
             raise DistributedError(
-                f"the processes were not given the same: {'; '.join(found)} differs from process "
-                "0. Give each the same data and arguments; each takes its own share of every batch."
+                f"the processes were not given the same: from process 0 {'; '.join(found)}. Give "
+                "each the same data and arguments; each takes its own share of every batch."
             )
 
     def leave(self, error: BaseException | None = None) -> None:
         """End the team; the others learn of `error` at their next exchange, if there is one."""
         if error is not None and not isinstance(error, DistributedError):
             with suppress(Exception):
-                said = f"process {self.rank} failed: {type(error).__name__}: {error}"
+                text = str(error).rstrip(".")
+                said = f"process {self.rank} failed: {type(error).__name__}: {text}"
                 self._store.set(self._key, said)
         elif error is None:
             with suppress(DistributedError):

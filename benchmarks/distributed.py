@@ -1,0 +1,128 @@
+"""Two processes of one core each beside one process of one core: images a second of training.
+
+    python benchmarks/distributed.py --json distributed.json
+
+Both train the same steps, on the same batches, by `siamesekit.training.train`: the network of the
+default for images, with batch normalisation over the batch of all, episodes of Omniglot's size. A
+step alone takes its own share of the batch in each process; what they exchange is the embeddings,
+the statistics of the normalisations, and the gradients. Each pair of runs is one beside the other,
+in turn, in fresh processes held to a core each; the first steps, which warm up, do not count.
+
+The ratio says what a second process is worth: 2 is all that there is. On a machine whose cores
+are busy with other work it is less, since the slower process holds up both.
+"""
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+from _table import Row, show, write_json
+
+from siamesekit import registry
+from siamesekit.losses import EpisodicLoss
+from siamesekit.samplers import EpisodeSampler
+from siamesekit.training import Plan, TrainingLine, train
+
+SIDE = 28
+WAY = 20
+
+
+def main() -> None:
+    options = parse_options()
+    if options.worker:
+        print(seconds_of_an_epoch(options))
+        return
+    alone, together = [], []
+    for _ in range(options.repeats):
+        alone.append(run(options, 1))
+        together.append(run(options, 2))
+    batch = 2 * WAY * options.episodes
+    images = batch * options.steps
+    rates = [images / min(seconds) for seconds in (together, alone)]
+    pairs = [a / b for a, b in zip(alone, together, strict=True)]
+    rows = [
+        Row("images a second, 2 processes beside 1", batch, "1/s", *rates, more_is_better=True),
+        Row("ratio, median of pairs of runs", batch, "times", statistics.median(pairs)),
+    ]
+    print(f"torch {torch.__version__}, a core each of {os.cpu_count()}")
+    show(rows, "batch", "1 process")
+    if options.json:
+        write_json(options.json, rows)
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--quick", action="store_true", help="a small network, and few steps")
+    parser.add_argument("--episodes", type=int, default=5, help="of 40 images, in a batch")
+    parser.add_argument("--steps", type=int, default=20, help="in an epoch, of which one is timed")
+    parser.add_argument("--repeats", type=int, default=3, help="pairs of runs")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.quick:
+        options.episodes, options.steps, options.repeats = 1, 2, 1
+    return options
+
+
+def run(options: argparse.Namespace, size: int) -> float:
+    """Return the seconds of an epoch of so many processes, held to a core each."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    arguments = [f"--episodes={options.episodes}", f"--steps={options.steps}", "--worker"]
+    if options.quick:
+        arguments.append("--quick")
+    started = []
+    for rank in range(size):
+        own = {**common, "RANK": rank, "OMP_NUM_THREADS": 1}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, __file__, *arguments],
+                env=os.environ | {name: str(value) for name, value in own.items()},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    said = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise SystemExit("a process failed")
+    return max(float(text.split()[-1]) for text in said)
+
+
+def seconds_of_an_epoch(options: argparse.Namespace) -> float:
+    """Return the seconds of the second epoch; the first warms up."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[int(os.environ["RANK"]) % len(cores)]})
+    torch.set_num_threads(1)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200).repeat_interleave(4)
+    images = torch.rand(len(labels), 1, SIDE, SIDE, generator=generator)
+    sampler = EpisodeSampler(way=WAY, episodes=options.episodes, n_batches=options.steps)
+    backbone = registry.create("backbones", "conv4" if options.quick else "residual")
+    backbone = backbone.build((1, SIDE, SIDE))
+    head = registry.create("heads", "cosine").build(64)
+    line = TrainingLine(backbone, head, EpisodicLoss(way=WAY))
+    ends: list[float] = []
+    train(
+        line,
+        images,
+        labels,
+        sampler.bind(labels),
+        Plan(max_epochs=2, optimizer="adamw"),
+        callbacks=[lambda *_: ends.append(time.perf_counter())],
+    )
+    return ends[1] - ends[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""A script for torchrun, or for one process: fits classifiers, and writes what came of it.
+
+torchrun --nproc-per-node 2 joint_fits.py FOLDER
+"""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from siamesekit import SiameseClassifier, SiameseVerifier
+from siamesekit.training import joined
+
+RANK = int(os.environ.get("RANK", "0"))
+
+
+class Counting(nn.Module):
+    """Says how many items it embedded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 4))
+        self.embedded = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.embedded += len(x)
+        out: Tensor = self.net(x)
+        return out
+
+
+# Of one name in the script and where it is imported: a checkpoint knows its network by it.
+Counting.__module__ = "joint_fits"
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    draws = np.random.default_rng(0)
+    y = np.repeat(np.arange(12), 8)
+    X = draws.normal(size=(12, 6))[y] + 0.5 * draws.normal(size=(96, 6))
+    return X.astype(np.float32), y
+
+
+def network(seed: int = 0) -> Counting:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return Counting()
+
+
+def classifier(**options: Any) -> SiameseClassifier:
+    return SiameseClassifier(
+        **{
+            "backbone": network(), "optimizer": "sgd", "learning_rate": 0.05, "max_epochs": 2,
+            "schedule": "constant", "validation": 0.3, "random_state": 0, **options,
+        }
+    )  # fmt: skip
+
+
+def outcome(model: SiameseClassifier) -> dict[str, Any]:
+    X, _ = data()
+    return {
+        "vectors": model.transform(X),
+        "classes": model.predict(X),
+        "history": dict(model.history_),
+        "calibration": model.calibration_,
+        "weights": {k: v.clone() for k, v in model.backbone_.state_dict().items()},
+    }
+
+
+def plain(folder: Path) -> Any:
+    model = classifier().fit(*data())
+    model.save(folder / "model")
+    return outcome(model)
+
+
+def unlike_networks(folder: Path) -> Any:
+    return outcome(classifier(backbone=network(RANK), random_state=None).fit(*data()))
+
+
+def verifier(folder: Path) -> Any:
+    X, y = data()
+    pairs = np.random.default_rng(1).integers(0, len(y), (60, 2))
+    same = y[pairs[:, 0]] == y[pairs[:, 1]]
+    same[:10] = True
+    pairs[:10, 1] = pairs[:10, 0] ^ 1
+    model = SiameseVerifier(
+        backbone=network(), optimizer="sgd", learning_rate=0.05, max_epochs=2, random_state=0,
+        schedule="constant",
+    ).fit(X[pairs[:, 0]], X[pairs[:, 1]], same)  # fmt: skip
+    return model.transform(X)
+
+
+def transform_shared(folder: Path) -> Any:
+    X, y = data()
+    model = classifier(max_epochs=0).fit(X, y)
+    before = model.backbone_.embedded
+    with joined():
+        vectors = model.transform(X)
+        model.enroll(X[:5] + 1, np.repeat(99, 5))
+    shared = model.backbone_.embedded - before
+    return vectors, model.transform(X), shared, model.predict(X[:5] + 1)
+
+
+def resumed(folder: Path) -> Any:
+    """Go on from what one process wrote, and leave something to go on from."""
+    X, y = data()
+    classifier(checkpoint=folder / "joint.ckpt").fit(X, y)
+    return outcome(classifier(checkpoint=folder / "alone.ckpt", max_epochs=4).fit(X, y))
+
+
+def _said(call: Callable[[], Any]) -> str:
+    try:
+        call()
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return "nothing"
+
+
+def other_data(folder: Path) -> Any:
+    X, y = data()
+    return _said(lambda: classifier().fit(X + RANK, y))
+
+
+def other_size(folder: Path) -> Any:
+    X, y = data()
+    return _said(lambda: classifier().fit(X[RANK * 8 :], y[RANK * 8 :]))
+
+
+def other_rate(folder: Path) -> Any:
+    return _said(lambda: classifier(learning_rate=0.05 + RANK).fit(*data()))
+
+
+def other_epochs(folder: Path) -> Any:
+    return _said(lambda: classifier(max_epochs=2 + RANK).fit(*data()))
+
+
+def other_network(folder: Path) -> Any:
+    backbone = network() if RANK == 0 else nn.Linear(6, 3)
+    return _said(lambda: classifier(backbone=backbone).fit(*data()))
+
+
+def one_refuses(folder: Path) -> Any:
+    X, y = data()
+    return _said(lambda: classifier().fit(X * (np.nan if RANK == 1 else 1), y))
+
+
+def callback_raises(folder: Path) -> Any:
+    def stop(line: Any, history: Any) -> None:
+        if RANK == 1:
+            raise KeyError("enough")
+
+    return _said(lambda: classifier(callbacks=[stop]).fit(*data()))
+
+
+def own_norm(folder: Path) -> Any:
+    class Odd(nn.BatchNorm1d):
+        pass
+
+    return _said(lambda: classifier(backbone=nn.Sequential(nn.Linear(6, 4), Odd(4))).fit(*data()))
+
+
+def other_items_to_embed(folder: Path) -> Any:
+    X, y = data()
+    model = classifier(max_epochs=0).fit(X, y)
+
+    def embed() -> None:
+        with joined():
+            model.transform(X + RANK)
+
+    return _said(embed)
+
+
+def not_a_checkpoint(folder: Path) -> Any:
+    path = folder / "broken.ckpt"
+    if RANK == 0:
+        path.write_bytes(b"no")
+    return _said(lambda: classifier(checkpoint=path).fit(*data()))
+
+
+def after_all(folder: Path) -> Any:
+    """Whatever went wrong before, the processes train together again."""
+    return outcome(classifier().fit(*data()))
+
+
+SCENARIOS = [
+    plain, unlike_networks, verifier, transform_shared, resumed, other_data, other_size, other_rate,
+    other_epochs, other_network, one_refuses, callback_raises, own_norm, other_items_to_embed,
+    not_a_checkpoint, after_all,
+]  # fmt: skip
+
+
+def main(folder: Path) -> None:
+    found = {}
+    for scenario in SCENARIOS:
+        found[scenario.__name__] = scenario(folder)
+    torch.save(found, folder / f"{RANK}.pt")
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]))
