@@ -111,3 +111,11 @@ def test_chunked(tmp_path: Path) -> None:
     assert {row["size"] for row in rows} == {16}
     assert {row["unit"] for row in rows} == {"s", "MiB"}
     assert all(row["ratio"] is not None for row in rows)
+
+
+def test_streaming(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    rates, *memory = run("streaming.py", tmp_path, "--workers", "1")
+    assert (rates["size"], rates["unit"]) == (128, "1/s")
+    assert all(row["unit"] == "MiB" for row in memory)
+    assert all(row["ratio"] is not None for row in (rates, *memory))
