@@ -116,3 +116,11 @@ def test_chunked(tmp_path: Path) -> None:
 def test_distributed(tmp_path: Path) -> None:
     rows = run("distributed.py", tmp_path)
     assert all(float(str(row["ours"])) > 0 for row in rows)
+
+
+def test_streaming(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    rates, *memory = run("streaming.py", tmp_path, "--workers", "1")
+    assert (rates["size"], rates["unit"]) == (128, "1/s")
+    assert all(row["unit"] == "MiB" for row in memory)
+    assert all(row["ratio"] is not None for row in (rates, *memory))
