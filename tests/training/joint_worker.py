@@ -88,6 +88,20 @@ case(
 case("frozen", loss="bce", head="l1", frozen=True)
 case("averaged", loss="triplet", plan={"averaging": 0.9})
 case("random-batches", loss="contrastive", sampler=RandomSampler(17))
+# Each process takes its share of the batch in chunks.
+for kind, options in {
+    "mined": {"loss": "triplet", "miner": "semihard"},
+    "learned": {"loss": "bce", "head": "cosine-concat", "miner": "hard-pairs"},
+    "memory": {"loss": "cross-batch-memory", "head": "cosine"},
+    "two-towers": {"loss": "bce", "head": "l1", "sampler": PairSampler(8, n_pairs=9)},
+}.items():
+    case(f"chunked-{kind}", **options, plan={"chunk_size": 3})
+case(
+    "chunked-pml",
+    loss="pml:MultiSimilarityLoss",
+    head="cosine",
+    plan={"chunk_size": 3, "learning_rate": 1e-3},
+)
 case("not-finite", loss="triplet", miner="semihard", poisoned=True, sampler=RandomSampler(24))
 
 LOSSES: dict[str, dict[str, Any]] = {
