@@ -163,3 +163,21 @@ def test_bad_input_is_named(
     clf = fitted(X)
     with pytest.raises(error, match=message):
         clf.explain(**({"a": X[0], "b": X[1]} | arguments))
+
+
+def test_hiding_what_mattered_most_costs_most() -> None:
+    clf = SiameseClassifier.from_pretrained("omniglot")
+    a = np.zeros((28, 28), np.uint8)
+    a[4:24, 8:10] = a[22:24, 8:20] = a[10:12, 8:18] = 255
+    b = np.roll(a, (1, 2), axis=(0, 1))
+    found = clf.explain(a, b, patch=4, stride=4, fill=0)
+    cells = found.a[::4, ::4].ravel()
+    costs = []
+    for order in (np.argsort(-cells), np.argsort(cells)):
+        hidden = a.copy()
+        for cell in order[:5]:  # a tenth of the image
+            row, column = divmod(int(cell), 7)
+            hidden[4 * row : 4 * row + 4, 4 * column : 4 * column + 4] = 0
+        own = torch.from_numpy(clf.transform(np.stack([hidden, b])))
+        costs.append(found.score - float(clf.head_.pairs(own[:1], own[1:])))
+    assert costs[0] > 0.2 > costs[1]
