@@ -14,9 +14,8 @@ ROOT = Path(__file__).parents[1]
 COLUMNS = {"name", "ours", "peer", "ratio", "unit", "size"}
 
 
-def run(script: str, folder: Path, *options: str) -> list[dict[str, object]]:
-    """Return the figures that a benchmark writes; fails with its output where it fails."""
-    figures = folder / "figures.json"
+def started(script: str, figures: Path, *options: str) -> str:
+    """Run a benchmark and return what it prints; fails with its output where it fails."""
     path = [str(Path(siamesekit.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, ROOT / "benchmarks" / script, "--quick", "--json", figures, *options],
@@ -25,10 +24,17 @@ def run(script: str, folder: Path, *options: str) -> list[dict[str, object]]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run(script: str, folder: Path, *options: str) -> list[dict[str, object]]:
+    """Return the figures that a benchmark writes."""
+    figures = folder / "figures.json"
+    printed = started(script, figures, *options)
     rows: list[dict[str, object]] = json.loads(figures.read_text())
     assert rows
     assert all(set(row) == COLUMNS for row in rows)
-    assert all(str(row["name"]) in done.stdout for row in rows)
+    assert all(str(row["name"]) in printed for row in rows)
     return rows
 
 
@@ -124,3 +130,11 @@ def test_streaming(tmp_path: Path) -> None:
     assert (rates["size"], rates["unit"]) == (128, "1/s")
     assert all(row["unit"] == "MiB" for row in memory)
     assert all(row["ratio"] is not None for row in (rates, *memory))
+
+
+def test_growth_writes_what_its_page_is_made_of(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    started("growth.py", figures)
+    for one in json.loads(figures.read_text())["series"]:
+        assert len(one["sizes"]) == len(one["seconds"]) == 2
+        assert min(one["seconds"]) > 0

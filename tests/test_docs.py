@@ -57,3 +57,12 @@ def test_the_page_of_results_is_what_the_folders_hold() -> None:
     assert build_results.PAGE.read_text(encoding="utf-8") == build_results.page(), (
         f"docs/results.md is out of date; `{build_results.COMMAND}` writes it anew"
     )
+
+
+def test_the_page_of_performance_is_what_was_measured() -> None:
+    build_performance = script("build_performance")
+    assert build_performance.PAGE.read_text(encoding="utf-8") == build_performance.page(), (
+        f"docs/performance.md is out of date; `{build_performance.COMMAND}` writes it anew"
+    )
+    for name, plot in build_performance.plots().items():
+        assert (build_performance.FOLDER / name).read_text(encoding="utf-8") == plot
