@@ -445,13 +445,13 @@ class OpenSet:
         with torch.autocast(queries.device.type, enabled=False):
             if self._candidates is None:
                 for tile in ready.tiles(queries):
-                    ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
+                    ranking.add(tile.rows, ready.codes[tile.groups], tile.scores)
                 return ranking.result()
             for some in self._compared(now, ready, queries, min(k, len(now.classes))):
                 ends = np.searchsorted(some.own, np.arange(some.rows.stop - some.rows.start + 1))
                 for place, (start, stop) in enumerate(itertools.pairwise(ends.tolist())):
                     row = some.rows.start + place
-                    scores = some.scores[None, start:stop]
+                    scores = torch.from_numpy(some.scores[None, start:stop])
                     ranking.add(slice(row, row + 1), some.codes[start:stop], scores)
         return ranking.result()
 
