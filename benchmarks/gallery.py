@@ -8,8 +8,11 @@ questions of one item and of a hundred: which class? The peer is the bare produc
 normalised vectors, ``queries @ prototypes.T``, in turn with ours in one process: it finds no best
 class, checks no score and knows no tie, so that ours ought to stay within twice its time. Then what
 a gallery does that changes: an example more and a question right after it, and half of all classes
-forgotten one by one. Last, five examples a class, by the best of them, beside the product with all
+forgotten one by one. Then five examples a class, by the best of them, beside the product with all
 examples.
+
+Last, every index that is installed beside faiss's exact search, of 100,000 and 1,000,000 vectors:
+see `_indexes`. Of a million that takes half an hour; ``--sizes 100000`` leaves it out.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from _indexes import NAMES, index_rows
 from _table import Row, show, write_json
 from _timing import best_times
 from torch import Tensor
@@ -51,8 +55,11 @@ def main() -> None:
         rows.append(several_row(vectors, queries, options))
     print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     show(rows, "classes", "product")
+    searched = index_rows(options)
+    print()
+    show(searched, "vectors", "faiss Flat")
     if options.json:
-        write_json(options.json, rows)
+        write_json(options.json, rows + searched)
 
 
 def parse_options() -> argparse.Namespace:
@@ -61,9 +68,13 @@ def parse_options() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--quick", action="store_true", help="in seconds: up to 1,000 classes")
-    parser.add_argument("--peer", choices=("product", "none"), default="product")
+    parser.add_argument("--peer", choices=("all", "none"), default="all")
     parser.add_argument("--classes", type=int, nargs="+", help="in place of 1,000 to 100,000")
     parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--sizes", type=int, nargs="+", help="of indexes, not 10^5 and 10^6")
+    parser.add_argument("--indexes", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--queries", type=int, default=1_000, help="that indexes are asked")
+    parser.add_argument("--index-repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()

@@ -52,19 +52,6 @@ def test_mining(tmp_path: Path, peer: str) -> None:
             assert row["ratio"] == row["peer"] / row["ours"]  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("peer", ["faiss", "none"])
-def test_indexes(tmp_path: Path, peer: str) -> None:
-    pytest.importorskip("usearch")
-    pytest.importorskip("faiss")
-    rows = run("indexes.py", tmp_path, "--peer", peer, "--queries", "50", "--repeats", "1")
-    assert {row["size"] for row in rows} == {2_000}
-    assert {row["unit"] for row in rows} == {"s", "MiB", "share"}
-    assert any(row["peer"] is not None for row in rows) == (peer == "faiss")
-    recall = {row["name"]: row["ours"] for row in rows if row["unit"] == "share"}
-    assert recall["exact: recall@1"] == 1
-    assert all(share > 0.8 for share in recall.values())
-
-
 @pytest.mark.parametrize("peer", ["tutorial", "none"])
 def test_evaluation(tmp_path: Path, peer: str) -> None:
     rows = run("evaluation.py", tmp_path, "--peer", peer, "--repeats", "1")
@@ -83,16 +70,34 @@ def test_training(tmp_path: Path, peer: str) -> None:
         assert pairs["ratio"] == pairs["ours"] / pairs["peer"]  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("peer", ["product", "none"])
+@pytest.mark.parametrize("peer", ["all", "none"])
 def test_gallery(tmp_path: Path, peer: str) -> None:
-    sizes = ["--classes", "20", "50"]
+    pytest.importorskip("usearch")
+    pytest.importorskip("faiss")
+    sizes = ["--classes", "20", "50", "--queries", "50", "--index-repeats", "1"]
     rows = run("gallery.py", tmp_path, "--peer", peer, "--repeats", "1", *sizes)
-    assert {row["size"] for row in rows} == {4, 10, 20, 50}
+    assert {row["size"] for row in rows} == {4, 10, 20, 50, 2_000}
     asked = [row for row in rows if str(row["name"]).startswith("which class")]
     assert len(asked) == 10
     assert sum("euclidean" in str(row["name"]) for row in asked) == 4
-    assert all((row["ratio"] is not None) == (peer == "product") for row in asked)
+    asked += [row for row in rows if str(row["name"]).endswith("50 queries")]
+    assert len(asked) == 13
+    assert all((row["ratio"] is not None) == (peer == "all") for row in asked)
     assert all(row["peer"] is None for row in rows if row not in asked)
+    recall = {row["name"]: row["ours"] for row in rows if row["unit"] == "share"}
+    assert recall["exact: recall@1"] == 1
+    assert all(share > 0.8 for share in recall.values())
+
+
+@pytest.mark.parametrize("peer", ["long", "none"])
+def test_compact(tmp_path: Path, peer: str) -> None:
+    rows = run("compact.py", tmp_path, "--peer", peer)
+    assert {row["size"] for row in rows} == {256}
+    shares = [row for row in rows if row["unit"] == "%"]
+    assert len(shares) == 4
+    assert all(50 < float(str(row["ours"])) < 100 for row in shares)
+    assert all((row["peer"] is not None) == (peer == "long") for row in shares)
+    assert {row["unit"] for row in rows if row not in shares} == {"points"}
 
 
 @pytest.mark.parametrize("peer", ["fmr", "none"])

@@ -24,8 +24,8 @@ __all__ = ["Evidence", "Look", "check_width", "on"]
 # Searches that are looked at, of people held out and of people enrolled: a second at most.
 _SEARCHES = 2000
 _SEED = 0
-# Scores that are kept at once, and that are computed at once.
-_CELLS, _BLOCK = 2**24, 2**22
+# Scores that are kept at once.
+_CELLS = 2**24
 
 
 class Evidence(NamedTuple):
@@ -186,17 +186,34 @@ class Look:
         if not len(theirs) or not self._n:
             return np.full(len(theirs), -np.inf)
         queries = self._vectors[on(theirs, self._vectors)]
-        return self._gallery._best_scores(self._now, queries)
+        return self._gallery._best_scores(self._gallery._prepared(self._now), queries)
 
     def _own_bests(self, ours: IntArray) -> np.ndarray:
-        """Return the best score of searches by those enrolled, of all others."""
+        """Return the best score of searches by those enrolled, of all others.
+
+        Of very many classes nearly all search for nobody: among these, who is the best is found
+        quickly; only those who search are compared one by one, without themselves.
+        """
         if not len(ours):
             return np.empty(0)
-        vectors, labels = self._now.vectors, self._now.labels
-        found = self._gallery._ranked(self._now, vectors[on(ours, vectors)], 2)
-        own = self._now.names[found.codes[:, 0]] == labels[ours]
-        bests: np.ndarray = np.where(own, found.scores[:, 1], found.scores[:, 0])
+        ready, queries = self._gallery._prepared(self._now), self._ours_of(ours)
+        places = self._now.places
+        of_ours = self._now.codes[ours if places is None else places[ours]]
+        codes, own = np.unique(of_ours, return_inverse=True)
+        groups = ready.group_of[codes]
+        scores = self._gallery._all_scores(ready.of(groups), queries)
+        scores[np.arange(len(ours)), own] = -np.inf
+        bests: np.ndarray = scores.max(1)
+        if len(groups) < len(ready.living):
+            none = np.empty(0, dtype=np.int64)
+            rest = ready.changed(groups, ready.supports[:0], none, none)
+            bests = np.maximum(bests, self._gallery._best_scores(rest, queries))
         return bests
+
+    def _ours_of(self, ours: IntArray) -> Tensor:
+        """Return the embeddings of some who are enrolled."""
+        rows = self._now.rows
+        return self._now.unpacked(rows[on(ours, rows)])
 
     def _of_all(self, bests: np.ndarray, own_bests: np.ndarray) -> tuple[Any, ...]:
         fixed = np.concatenate([bests, own_bests])
@@ -228,9 +245,8 @@ class Look:
 
         Against their own class it is -infinity.
         """
-        vectors, labels = self._now.vectors, self._now.labels
-        own = self._scores_of(vectors[on(ours, vectors)], kept)
-        places = _places(self._now.classes[kept], labels[ours])
+        own = self._scores_of(self._ours_of(ours), kept)
+        places = _places(self._now.classes[kept], self._now.labels[ours])
         here = places >= 0
         own[np.flatnonzero(here), places[here]] = -np.inf
         return own, here
@@ -252,9 +268,8 @@ class Look:
         places = _places(classes, self._labels[theirs])
         here = places >= 0
         others[np.flatnonzero(here), places[here]] = -np.inf
-        vectors = self._now.vectors
         if len(ours):
-            own = filled.class_scores(vectors[on(ours, vectors)]).cpu().double().numpy()
+            own = filled.class_scores(self._ours_of(ours)).cpu().double().numpy()
             others = np.concatenate([others, own])
         sizes = [len(theirs), len(ours)]
         n = np.repeat([0, len(classes)], sizes)
@@ -264,15 +279,10 @@ class Look:
         return fixed, others, n, np.minimum(drawn, n), np.ones(len(n))
 
     def _scores_of(self, queries: Tensor, kept: IntArray) -> np.ndarray:
-        """Return the scores of queries and some of the classes, in blocks of queries."""
-        found = np.empty((len(queries), len(kept)))
-        height = max(1, _BLOCK // self._n)
-        for start in range(0, len(queries), height):
-            block = queries[start : start + height]
-            scores = torch.empty(len(block), self._n)
-            self._gallery._fill(scores, self._now, block)
-            found[start : start + height] = scores.numpy()[:, kept]
-        return found
+        """Return the scores of queries and some of the sorted classes, which alone are compared."""
+        ready = self._gallery._prepared(self._now)
+        some = ready.of(ready.group_of[self._now.order[kept]])
+        return self._gallery._all_scores(some, queries)
 
     def usual_number(self) -> int:
         """Return how many examples a class has here, or 1."""

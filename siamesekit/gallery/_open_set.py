@@ -20,7 +20,7 @@ from siamesekit.gallery._background import (
     as_groups,
     as_searching,
 )
-from siamesekit.gallery._best import digest
+from siamesekit.gallery._best import check_scores, digest
 from siamesekit.gallery._candidates import Candidates, Compared
 from siamesekit.gallery._look import Evidence, Look, check_width, on
 from siamesekit.gallery._prepared import Prepared
@@ -127,9 +127,6 @@ class OpenSet:
     def _compared(
         self, now: Snapshot, ready: Prepared, queries: Tensor, least: int = 1
     ) -> Iterator[Compared]:
-        raise NotImplementedError
-
-    def _fill(self, scores: Tensor, now: Snapshot, queries: Tensor) -> None:
         raise NotImplementedError
 
     # -- held-out people ----------------------------------------------------------------------
@@ -412,13 +409,24 @@ class OpenSet:
         )
 
     @torch.inference_mode()
-    def _best_scores(self, now: Snapshot, queries: Tensor) -> np.ndarray:
-        """Return the best score of each query, shape (m,)."""
+    def _best_scores(self, ready: Prepared, queries: Tensor) -> np.ndarray:
+        """Return the best score of each query, shape (m,); -infinity where there is no class."""
         bests = np.full(len(queries), -np.inf)
         with torch.autocast(queries.device.type, enabled=False):
-            for found in self._prepared(now).best(queries):
+            for found in ready.best(queries):
                 np.maximum.at(bests, found.own + found.rows.start, found.scores)
         return bests
+
+    @torch.inference_mode()
+    def _all_scores(self, ready: Prepared, queries: Tensor) -> np.ndarray:
+        """Return the scores of all queries and groups, float64, shape (m, g), checked."""
+        scores = np.full((len(queries), len(ready)), -np.inf)
+        with torch.autocast(queries.device.type, enabled=False):
+            for tile in ready.tiles(queries):
+                scores[tile.rows, tile.groups] = tile.scores.cpu().numpy()
+        if len(ready):
+            check_scores(scores.max(1), 0)
+        return scores
 
     @torch.inference_mode()
     def _ranked(
@@ -445,13 +453,13 @@ class OpenSet:
         with torch.autocast(queries.device.type, enabled=False):
             if self._candidates is None:
                 for tile in ready.tiles(queries):
-                    ranking.add(tile.rows, ready.codes[tile.groups], tile.scores.cpu().numpy())
+                    ranking.add(tile.rows, ready.codes[tile.groups], tile.scores)
                 return ranking.result()
             for some in self._compared(now, ready, queries, min(k, len(now.classes))):
                 ends = np.searchsorted(some.own, np.arange(some.rows.stop - some.rows.start + 1))
                 for place, (start, stop) in enumerate(itertools.pairwise(ends.tolist())):
                     row = some.rows.start + place
-                    scores = some.scores[None, start:stop]
+                    scores = torch.from_numpy(some.scores[None, start:stop])
                     ranking.add(slice(row, row + 1), some.codes[start:stop], scores)
         return ranking.result()
 

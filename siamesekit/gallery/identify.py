@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
+from torch import Tensor
 
 from siamesekit._types import FloatArray, IntArray
 from siamesekit.gallery._best import check_scores, mixed
 from siamesekit.gallery.threshold import Threshold
+from siamesekit.heads._best_pairs import best_few_of_all
 
 __all__ = ["Identification", "Ranked", "Ranking"]
 
@@ -98,7 +100,7 @@ class Ranking:
         self._scores = np.full((n_queries, k), -np.inf)
         self._log_total = np.full(n_queries, -np.inf)
 
-    def add(self, rows: slice, codes: IntArray, scores: np.ndarray) -> None:
+    def add(self, rows: slice, codes: IntArray, scores: Tensor) -> None:
         """Take in the scores of some queries against some classes, which come once only.
 
         Parameters
@@ -106,28 +108,26 @@ class Ranking:
         rows : slice
             Positions of the queries.
         codes : ndarray of int64, shape (c,)
-        scores : ndarray of float, shape (rows, c)
+        scores : Tensor of float, shape (rows, c)
 
         Raises
         ------
         InvalidDataError
             If a score is NaN or +infinity.
         """
-        check_scores(scores.max(1), rows.start, lowest=True)
-        if self._slope is not None:
-            own = logsumexp(scores.astype(np.float64) * self._slope, axis=1)
-            self._log_total[rows] = np.logaddexp(self._log_total[rows], own)
-        n, k = scores.shape[0], self._k
-        least = self._scores[rows, -1]
-        if scores.shape[1] > k:
-            least = np.maximum(least, np.partition(scores, -k, axis=1)[:, -k])
         # Ties with the last one stay: which of them is kept is drawn.
-        own_rows, columns = np.nonzero(scores >= least[:, None])
+        own_rows, columns, tops = best_few_of_all(scores, self._k, self._scores[rows, -1])
+        check_scores(tops, rows.start, lowest=True)
+        array = scores.cpu().numpy()
+        if self._slope is not None:
+            own = logsumexp(array.astype(np.float64) * self._slope, axis=1)
+            self._log_total[rows] = np.logaddexp(self._log_total[rows], own)
+        n, k = len(array), self._k
         known = np.flatnonzero(self._codes[rows].ravel() >= 0)
         all_rows = np.concatenate([known // k, own_rows])
         all_codes = np.concatenate([self._codes[rows].ravel()[known], codes[columns]])
         all_scores = np.concatenate(
-            [self._scores[rows].ravel()[known], scores[own_rows, columns].astype(np.float64)]
+            [self._scores[rows].ravel()[known], array[own_rows, columns].astype(np.float64)]
         )
         order = self._order(all_rows + rows.start, all_codes, all_scores)
         all_rows = all_rows[order]

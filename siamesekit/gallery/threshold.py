@@ -15,6 +15,7 @@ References
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -135,6 +136,11 @@ class Searches:
 
     def scores(self) -> Floats:
         """Return the scores at which a rate changes, rising."""
+        return self._scores
+
+    @cached_property
+    def _scores(self) -> Floats:
+        # Of millions of scores, sorted: worked out once.
         every = np.concatenate([self.fixed, self.others.ravel()])
         return np.unique(every[np.isfinite(every)])
 

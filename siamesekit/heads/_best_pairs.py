@@ -8,7 +8,14 @@ from torch import Tensor
 
 from siamesekit._types import IntArray
 
-__all__ = ["BestPairs", "best_of_all", "best_of_near", "is_exact_product", "without"]
+__all__ = [
+    "BestPairs",
+    "best_few_of_all",
+    "best_of_all",
+    "best_of_near",
+    "is_exact_product",
+    "without",
+]
 
 BestPairs = tuple[Tensor, Tensor, Tensor]
 """Rows, columns and scores of pairs."""
@@ -49,6 +56,36 @@ def best_of_all(scores: Tensor) -> BestPairs:
     if len(nan):
         own, places = np.append(own, nan), np.append(places, np.zeros_like(nan))
     return torch.from_numpy(own), torch.from_numpy(places), torch.from_numpy(parts.tops[own])
+
+
+def best_few_of_all(
+    scores: Tensor, k: int, least: np.ndarray
+) -> tuple[IntArray, IntArray, np.ndarray]:
+    """Return pairs among which are the best `k` of each row, ties with the last of them too.
+
+    One pass over the scores finds the best of each chunk: the k-th of these is a bound below the
+    k-th of all, and only chunks that reach it are looked at again.
+
+    Parameters
+    ----------
+    scores : Tensor of float, shape (m, n), n at least 1
+    k : int
+        At least 1.
+    least : ndarray of float, shape (m,)
+        Pairs below it are not asked for.
+
+    Returns
+    -------
+    rows, columns : ndarray of int64, shape (p,)
+    tops : ndarray of float, shape (m,)
+        The best score of each row; where that is NaN, nothing is said of its pairs.
+    """
+    parts = _Chunks(scores.cpu())
+    bests = parts.best if parts.best.shape[1] >= k else parts.scores
+    if bests.shape[1] >= k:
+        least = np.maximum(least, np.partition(bests, -k, axis=1)[:, -k])
+    rows, columns = parts.at_least(least)
+    return rows, columns, parts.tops
 
 
 def best_of_near(

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from siamesekit import SiameseClassifier
+from siamesekit._types import Aggregate
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TooFewTrialsError
 from siamesekit.gallery import Gallery, Threshold, TooFewPeopleWarning, _look
+from siamesekit.gallery._storage import StorageName
 from siamesekit.heads import EuclideanHead
 
 DIM = 8
@@ -590,7 +592,6 @@ def test_of_many_classes_some_are_drawn_from(monkeypatch: pytest.MonkeyPatch) ->
     whole = made.threshold(fpir=0.05, gallery_size=5)
     other = copy.deepcopy(made)
     monkeypatch.setattr(_look, "_CELLS", 1100 * 40)
-    monkeypatch.setattr(_look, "_BLOCK", 200 * 7)
     some = other.threshold(fpir=0.05, gallery_size=5)
     assert some != whole
     rates = []
@@ -600,3 +601,24 @@ def test_of_many_classes_some_are_drawn_from(monkeypatch: pytest.MonkeyPatch) ->
         rates.append(fpir(small, crowd, threshold))
     assert 0.0 < rates[0] < 0.06
     assert 0.0 < rates[1] < 0.06
+
+
+@pytest.mark.parametrize("storage", ["float32", "int8"])
+@pytest.mark.parametrize(("head", "aggregate"), [("cosine", "prototype"), ("euclidean", "max")])
+def test_what_those_enrolled_find_is_the_best_of_all_others(
+    head: str, aggregate: Aggregate, storage: StorageName
+) -> None:
+    rng = np.random.default_rng(0)
+    for n in (3, 300):  # all of them search, and few of them
+        made = Gallery(head, aggregate, storage=storage)
+        y = np.arange(n).repeat(3)
+        X = rng.normal(size=(n, 1, 8)) + 0.5 * rng.normal(size=(n, 3, 8))
+        made.enroll(X.reshape(-1, 8), y)
+        made.forget(1)
+        made.forget(ids=[0, 6])
+        now = made.snapshot
+        look = _look.Look(made, now, made._strangers)
+        ours = np.flatnonzero(rng.random(len(now)) < 40 / len(now))
+        scores = made.class_scores(now.vectors[ours]).numpy()
+        scores[np.arange(len(ours)), np.searchsorted(made.classes, now.labels[ours])] = -np.inf
+        np.testing.assert_allclose(look._own_bests(ours), scores.max(1), rtol=1e-5, atol=1e-6)

@@ -32,9 +32,9 @@ class FaissIndex(GraphIndex):
     def __init__(
         self,
         metric: Metric = "cosine",
-        connectivity: int = 16,
+        connectivity: int = 20,
         expansion_add: int = 100,
-        expansion_search: int = 48,
+        expansion_search: int = 28,
     ) -> None:
         super().__init__(metric, connectivity, expansion_add, expansion_search)
         self._graph: Any = None

@@ -1,14 +1,14 @@
 """Indexes beside faiss's exact search (``IndexFlatIP``), in turn, in one process.
 
-    python benchmarks/indexes.py --json indexes.json
-
 1,000 queries of vectors of 128 numbers that lie near a surface of 24 dimensions, as embeddings do:
 the ten best by cosine. Each index is built, a tenth of what it holds is removed, and then it is
 asked; the peer holds what is left. Recall is the share of queries whose nearest vector is found
-first. The size is that of the file an index saves.
+first. Memory is what the process has more of once the index was built, thinned out and asked;
+saved is the file that the index writes.
 """
 
 import argparse
+import gc
 import time
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _table import Row, show, write_json
+from _table import Row
 from _timing import best_times
 
 from siamesekit import registry
@@ -27,10 +27,11 @@ DIM, LATENT, NOISE = 128, 24, 0.05
 SIZES, QUICK_SIZES = (100_000, 1_000_000), (2_000,)
 NAMES = ("exact", "usearch", "faiss")
 K = 10
+PAGE = 4096
 
 
-def main() -> None:
-    options = parse_options()
+def index_rows(options: argparse.Namespace) -> list[Row]:
+    """Return the figures of all indexes, beside the peer in turn."""
     rows: list[Row] = []
     for size in options.sizes or (QUICK_SIZES if options.quick else SIZES):
         vectors = near_a_surface(size + options.queries, options.seed)
@@ -39,26 +40,8 @@ def main() -> None:
         peer = flat(vectors[kept]) if options.peer != "none" else None
         nearest = np.flatnonzero(kept)[best_dot(queries, vectors[kept])]
         for name in options.indexes:
-            rows += rows_of(name, vectors, kept, queries, nearest, peer, options.repeats)
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
-    show(rows, "vectors", "faiss Flat")
-    if options.json:
-        write_json(options.json, rows)
-
-
-def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--quick", action="store_true", help="in seconds: 2,000 vectors")
-    parser.add_argument("--peer", choices=("faiss", "none"), default="faiss")
-    parser.add_argument("--sizes", type=int, nargs="+", help="in place of 100,000 and 1,000,000")
-    parser.add_argument("--indexes", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--queries", type=int, default=1_000)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+            rows += rows_of(name, vectors, kept, queries, nearest, peer, options.index_repeats)
+    return rows
 
 
 def near_a_surface(n: int, seed: int) -> np.ndarray:
@@ -99,7 +82,7 @@ def rows_of(
     repeats: int,
 ) -> list[Row]:
     """Return what building, removing from and asking an index takes, and what it finds."""
-    size = len(vectors)
+    size, before = len(vectors), resident()
     index: Index = registry.create("indexes", name)
     start = time.perf_counter()
     index.add(vectors, np.arange(size))
@@ -109,6 +92,7 @@ def rows_of(
     found = index.search(queries, K).ids[:, 0]
     runs = [partial(index.search, queries, K)] + ([] if peer is None else [partial(peer, queries)])
     times = best_times(runs, repeats)
+    taken = resident() - before
     with TemporaryDirectory() as folder:
         index.save(Path(folder, "index"))
         saved = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
@@ -117,9 +101,13 @@ def rows_of(
         Row(f"{name}: remove a tenth", size, "s", removed - built),
         Row(f"{name}: {len(queries):,} queries", size, "s", *times),
         Row(f"{name}: recall@1", size, "share", float((found == nearest).mean())),
+        *([Row(f"{name}: memory", size, "MiB", taken / 2**20)] if before else []),
         Row(f"{name}: saved", size, "MiB", saved / 2**20),
     ]
 
 
-if __name__ == "__main__":
-    main()
+def resident() -> int:
+    """Return the bytes of this process in memory; 0 where the system does not say."""
+    gc.collect()
+    file = Path("/proc/self/statm")
+    return int(file.read_text().split()[1]) * PAGE if file.exists() else 0
