@@ -10,6 +10,7 @@ from siamesekit.data.omniglot import LAKE_ALPHABETS, Omniglot, load_omniglot
 from siamesekit.data.omniglot_runs import OneShotRun, load_omniglot_runs
 from siamesekit.data.orl_faces import load_orl_faces
 from siamesekit.data.pair_lists import ImagePairs, load_pairs_csv
+from siamesekit.data.pen import RandomPen
 from siamesekit.data.photographs import PhotoAugmentation
 from siamesekit.data.readers import ImageReader
 from siamesekit.data.strokes import redraw
@@ -27,6 +28,7 @@ __all__ = [
     "OneShotRun",
     "PhotoAugmentation",
     "RandomAffine",
+    "RandomPen",
     "as_items",
     "koch_split",
     "load_image_folder",
