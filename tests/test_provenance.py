@@ -55,7 +55,9 @@ class TestModels:
         recipe = recorded_parameters(named(origin["recipe"], random_state=origin["seed"]))
         assert model.keys() == recipe.keys()
         differing = {name for name in model if model[name] != recipe[name]}
-        assert differing == set(origin["recipe"]["differences"]) == set()
+        # Training was on arrays of the model's own form, which no reader touches.
+        assert differing == set(origin["recipe"]["differences"]) <= {"reader"}
+        assert all(model[name] == value for name, value in origin["recipe"]["differences"].items())
 
     def test_its_learning_rate_went_as_its_recipe_says(self, folder: Path) -> None:
         origin = read_json(folder / "provenance.json")

@@ -2,6 +2,7 @@
 
 from siamesekit.data.arrays import as_items
 from siamesekit.data.augmentation import RandomAffine
+from siamesekit.data.drawings import DrawingReader, DrawnReading
 from siamesekit.data.folders import ImageFiles, load_image_folder
 from siamesekit.data.images import ImageSet, resize
 from siamesekit.data.koch_split import KOCH_VALIDATION_ALPHABETS, KochSplit, koch_split
@@ -19,6 +20,8 @@ from siamesekit.data.turned import with_turns
 __all__ = [
     "KOCH_VALIDATION_ALPHABETS",
     "LAKE_ALPHABETS",
+    "DrawingReader",
+    "DrawnReading",
     "ImageFiles",
     "ImagePairs",
     "ImageReader",
