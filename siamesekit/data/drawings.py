@@ -82,8 +82,8 @@ class DrawingReader(Part):
     whole; ink is how far a pixel is from it in the channel where it is farthest. What is
     transparent is laid on white, or on black if the ink is white. An image of bytes of
     `side` × `side` pixels on black paper is taken as it is, so that data of the form that a model
-    was trained on stay as they are, place and size included. Photographs of paper in uneven light
-    are not evened.
+    was trained on stay as they are, place and size included; among arrays so is one of that size
+    whose border is of no one colour. Photographs of paper in uneven light are not evened.
 
     Examples
     --------
@@ -206,15 +206,22 @@ class DrawingReader(Part):
         return array if array.size and not all(map(self._is_left, array)) else None
 
     def _is_left(self, pixels: np.ndarray) -> bool:
-        """Return whether an item is for the estimator's own checks: of its size, on dark paper."""
-        if pixels.shape not in ((self.side,) * 2, (1, self.side, self.side)):
+        """Return whether an item is for the estimator's own checks: of its size, not on white."""
+        if not self._fits(pixels):
             return False
         rim = _rim(_flat(pixels)).astype(np.float64)
-        # A number that is none is the estimator's to name.
-        return bool(not np.isfinite(rim).all() or np.median(rim) <= 0)
+        if not np.isfinite(rim).all():
+            return True  # a number that is none is the estimator's to name
+        paper = float(np.median(rim))
+        near = np.abs(rim - paper) <= _LEAST_CONTRAST * max(float(pixels.max()), 0.0)
+        return paper <= 0 or float(near.mean()) < _OF_ONE_PAPER
 
     def _is_read(self, pixels: np.ndarray) -> bool:
-        return pixels.dtype == np.uint8 and self._is_left(pixels)
+        fits = pixels.dtype == np.uint8 and self._fits(pixels)
+        return fits and float(np.median(_rim(_flat(pixels)))) == 0 and bool(pixels.any())
+
+    def _fits(self, pixels: np.ndarray) -> bool:
+        return pixels.shape in ((self.side, self.side), (1, self.side, self.side))
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_pictures": None}

@@ -184,10 +184,13 @@ class TestBox:
         )
 
     def test_images_of_its_size_stay_as_they_are(self) -> None:
-        images = np.stack([read(BASE), np.roll(read(BASE), 3, axis=1)])
+        noise = np.random.default_rng(0).integers(0, 256, (28, 28), dtype=np.uint8)
+        images = np.stack([read(BASE), np.roll(read(BASE), 3, axis=1), noise])
         whole = self.box()
         plain = self.box().set_params(reader="image")
         assert np.array_equal(whole.transform(images), plain.transform(images))
+        white = 255 - images[:1]
+        assert np.array_equal(whole.transform(white), plain.transform(read(white[0])[None]))
 
     def test_an_item_that_is_no_drawing_is_named_and_nothing_is_enrolled(self) -> None:
         box = self.box()
