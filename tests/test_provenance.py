@@ -53,6 +53,9 @@ class TestModels:
         origin = read_json(folder / "provenance.json")
         model = recorded_parameters(SiameseClassifier.from_pretrained(folder.name))
         recipe = recorded_parameters(named(origin["recipe"], random_state=origin["seed"]))
+        for parameters in (model, recipe):  # a reader's own have no place in another's
+            for name in [name for name in parameters if name.startswith("reader__")]:
+                del parameters[name]
         assert model.keys() == recipe.keys()
         differing = {name for name in model if model[name] != recipe[name]}
         # Training was on arrays of the model's own form, which no reader touches.
