@@ -513,6 +513,14 @@ EXPERIMENTS = {
         (lake, evaluation_alphabets, verification, mnist),
         turned=True,
     ),
+    "omniglot_any_pen": Experiment(
+        recipes.omniglot_any_pen,
+        background,
+        THIRTY,
+        28,
+        (lake, evaluation_alphabets, verification, mnist),
+        turned=True,
+    ),
     "omniglot_best_40": Experiment(
         recipes.omniglot_best,
         forty,

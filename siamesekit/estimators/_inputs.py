@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
+from siamesekit import registry
 from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray, ItemsLike, Shape
 from siamesekit.data.arrays import narrow, raw_items
@@ -58,7 +59,7 @@ def read_items(
         items = open_stream(X, estimator.reader, estimator.n_workers, name)
         if items.ndim == 2 and (expected is None or len(expected) == 1):
             _check_width(estimator, items.shape, expected)
-    elif _is_table(X):
+    elif _is_table(X := _read_arrays(estimator.reader, X, name)):
         items = raw_items(_validate(estimator, X, expected), name)
     else:
         items = raw_items(X, name, expected=expected)  # type: ignore[arg-type]
@@ -72,6 +73,12 @@ def read_items(
             + (f" They are read by reader={estimator.reader!r}." if is_paths(X) else "")
         )
     return items
+
+
+def _read_arrays(reader: Any, X: Any, name: str) -> Any:
+    """Return arrays as a reader of drawings, say, makes them; most readers take paths alone."""
+    of_arrays = getattr(registry.make("readers", reader), "of_arrays", None) if reader else None
+    return X if of_arrays is None else of_arrays(X, name)
 
 
 def learn_items(

@@ -743,9 +743,10 @@ class SiameseEstimator(
         Parameters
         ----------
         name : str
-            ``"omniglot"``: compares hand-drawn symbols, 28×28 pixels, ink bright on dark (see
-            `siamesekit.data.resize`); enroll one example of each and predict. How it was made,
-            and how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``.
+            ``"omniglot"``: compares hand-drawn symbols, paths or arrays of any size and polarity
+            (`siamesekit.data.DrawingReader` finds the ink; bytes of 28×28 pixels, ink bright on
+            black, stay as they are); enroll one example of each and predict. How it was made, and
+            how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``.
         **parts
             As for `load`: ``device="cpu"``, say.
 

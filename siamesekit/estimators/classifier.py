@@ -133,9 +133,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         data set 0. Items in memory need none.
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Of the backbone; ``"auto"`` is bfloat16 for images where the processor has it. In float16
-        the loss is scaled as long as gradients bear it, and ``history_`` has the ``loss_scale``
-        and how many ``overflows`` there were.
+        Of the backbone; ``"auto"`` is bfloat16 for images where the GPU has it or the processor
+        multiplies matrices of it (AMX), and float32 elsewhere; `precision_` says which it was. In
+        float16 the loss is scaled as long as gradients bear it, and ``history_`` has the
+        ``loss_scale`` and how many ``overflows`` there were.
     random_state : int, RandomState, Generator or None, default=None
         All that is random flows from it; the global generators are left alone.
     verbose : bool, default=False
@@ -181,6 +182,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     embedding_size_ : int
         Numbers in an embedding, ``d``: the columns that `transform` returns.
     device_ : torch.device
+    precision_ : torch.dtype
+        In which the backbone computes: what ``precision="auto"`` chose.
 
     Examples
     --------

@@ -37,6 +37,7 @@ class SiameseEmbedder(SiameseEstimator):
     embedding_size_ : int
         Numbers in an embedding, ``d``.
     device_ : torch.device
+    precision_ : torch.dtype
 
     See Also
     --------

@@ -118,7 +118,7 @@ class SiameseVerifier(ReadsThresholds):
         ``[False, True]``: different, same.
     validation_score_, baselines_ : float, dict of str to float
         As of `SiameseClassifier`; of given pairs, areas under the ROC curve.
-    backbone_, head_, loss_, history_, input_shape_, embedding_size_, device_
+    backbone_, head_, loss_, history_, input_shape_, embedding_size_, device_, precision_
         As of `SiameseClassifier`.
     trained_classes_, chosen_classes_ : ndarray, or None
         Sorted classes that were trained on, and that chose among epochs; None after a fit on given

@@ -5,13 +5,14 @@ from torch import nn
 from siamesekit._checks import check_flag, shown
 from siamesekit._random import RandomState
 from siamesekit.backbones import ResidualNet, TurnedNet, WhitenedNet
+from siamesekit.data import RandomPen
 from siamesekit.errors import InvalidParameterError
 from siamesekit.estimators import SiameseClassifier
 from siamesekit.losses import EpisodicLoss
 from siamesekit.recipes._shared import WAY, checked, hand_moved
 from siamesekit.samplers import EpisodeSampler
 
-__all__ = ["omniglot_best", "vinyals"]
+__all__ = ["omniglot_any_pen", "omniglot_best", "vinyals"]
 
 
 def omniglot_best(
@@ -72,6 +73,35 @@ def omniglot_best(
             random_state=random_state,
         )
     )
+
+
+def omniglot_any_pen(
+    max_epochs: int = 12, random_state: RandomState = 0, start: str = "omniglot"
+) -> SiameseClassifier:
+    """Return `omniglot_best`, from a model in the box on, for drawings by any pen.
+
+    Not whitened; trained on strokes of every width, blurred and weak ones among them
+    (`RandomPen`), in place of thin ones alone.
+
+    Parameters
+    ----------
+    max_epochs : int
+    random_state : int, Generator or None
+    start : str
+        As for `omniglot_best`.
+
+    Returns
+    -------
+    SiameseClassifier
+        Not fitted.
+
+    Raises
+    ------
+    InvalidParameterError
+        As of `omniglot_best`.
+    """
+    recipe = omniglot_best(max_epochs, random_state=random_state, start=start, whitened=False)
+    return recipe.set_params(augment=RandomPen(scale=(0.75, 1.3)))
 
 
 def vinyals(

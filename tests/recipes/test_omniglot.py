@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from siamesekit import SiameseClassifier
-from siamesekit.backbones import TurnedNet
+from siamesekit.backbones import ResidualNet, TurnedNet
+from siamesekit.data import RandomPen
 from siamesekit.errors import InvalidParameterError, NotBuiltError, SiamesekitError
-from siamesekit.recipes import omniglot_best, vinyals
+from siamesekit.recipes import omniglot_any_pen, omniglot_best, vinyals
 
 
 @pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
@@ -14,6 +15,16 @@ def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
     assert inner.keys() == box.keys()
     assert all(torch.equal(inner[name], box[name]) for name in box)
     assert recipe(start="omniglot").learning_rate < recipe().learning_rate
+
+
+def test_any_pen_goes_on_from_the_box_with_other_pens_alone() -> None:
+    recipe, plain = omniglot_any_pen(max_epochs=3), omniglot_best(3, start="omniglot")
+    assert isinstance(recipe.augment, RandomPen)
+    assert recipe.augment.width[1] > 0
+    assert isinstance(recipe.backbone.backbone, ResidualNet)
+    ours, theirs = (r.get_params(deep=False) for r in (recipe, plain))
+    same = ("max_epochs", "learning_rate", "schedule", "averaging", "random_state")
+    assert [ours[name] for name in same] == [theirs[name] for name in same]
 
 
 def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
