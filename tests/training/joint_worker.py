@@ -104,6 +104,17 @@ case(
 )
 case("not-finite", loss="triplet", miner="semihard", poisoned=True, sampler=RandomSampler(24))
 
+# In chunks that do not divide the shares.
+CHUNKED = {"chunk_size": 3}
+case("chunked-mined", loss="triplet", miner="semihard", plan=CHUNKED)
+case("chunked-pairs-mined", loss="contrastive", miner="hard-pairs", plan=CHUNKED)
+case("chunked-learned", loss="bce", head="l1", plan=CHUNKED)
+case("chunked-episodic", loss="episodic", head="cosine", plan=CHUNKED)
+case("chunked-memory", loss="cross-batch-memory", head="cosine", plan=CHUNKED)
+case("chunked-pml", loss="pml:NTXentLoss", head="cosine", plan={"learning_rate": 1e-3, **CHUNKED})
+case("chunked-two-towers", loss="bce", head="l1", sampler=PairSampler(9, n_pairs=9), plan=CHUNKED)
+case("chunked-frozen", loss="bce", head="l1", frozen=True, plan=CHUNKED)
+
 LOSSES: dict[str, dict[str, Any]] = {
     "triplet": {"margin": 1.0}, "triplet-active": {"margin": 1.0, "reduction": "active"},
     "triplet-soft": {"margin": "soft"}, "contrastive-balanced": {"balance": True},
