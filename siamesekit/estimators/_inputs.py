@@ -77,7 +77,11 @@ def read_items(
 
 def _read_arrays(reader: Any, X: Any, name: str) -> Any:
     """Return arrays as a reader of drawings, say, makes them; most readers take paths alone."""
-    of_arrays = getattr(registry.make("readers", reader), "of_arrays", None) if reader else None
+    # Looking up a name costs milliseconds, and the default one takes paths alone.
+    if reader is None or (isinstance(reader, str) and reader == "image"):
+        return X
+    made = registry.make("readers", reader) if isinstance(reader, str | type) else reader
+    of_arrays = getattr(made, "of_arrays", None)
     return X if of_arrays is None else of_arrays(X, name)
 
 
