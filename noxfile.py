@@ -58,7 +58,7 @@ def numeric(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def coverage(session: nox.Session) -> None:
-    """All tests once more, counted; fails below the floor in pyproject.toml."""
+    """All tests once more, and which lines they run."""
     session.install(".[test]", "coverage>=7")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")

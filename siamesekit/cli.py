@@ -208,6 +208,13 @@ def _verify(args: argparse.Namespace) -> Answer:
     return Answer(facts, [f"{word} (score {score:.4g}, threshold {cut:.4g})"], DONE if same else NO)
 
 
+def _export(args: argparse.Namespace) -> Answer:
+    model = _estimator(args.model)
+    model.export(args.out)
+    facts = {"model": args.model, "folder": args.out, "kind": type(model).__name__}
+    return Answer(facts, _listed(facts))
+
+
 def _demo(args: argparse.Namespace) -> Answer:
     from sklearn.datasets import load_digits
 
@@ -372,6 +379,10 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("first")
     own.add_argument("second")
     own.add_argument("--threshold", type=float, help="of the score, in place of the model's own")
+
+    own = command("export", _export, "Write a folder that NumPy and onnxruntime serve.")
+    own.add_argument("model")
+    own.add_argument("--out", required=True, help="folder, new or exported to before")
 
     own = command("demo", _demo, "Train on small digits for some seconds, enroll two more.")
     own.add_argument("--seed", type=int, default=0)

@@ -98,6 +98,18 @@ def test_figures_are_those_of_classes_that_were_not_trained_on(folder: Path, cap
     assert set(facts["eer"]) >= {"value"}
 
 
+@pytest.mark.filterwarnings("ignore:The exported network computes in float32")
+def test_what_is_exported_needs_no_torch(folder: Path, tmp_path: Path, capsys) -> None:
+    for needed in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(needed)
+    code, facts = asked(capsys, "export", folder / "classifier", "--out", tmp_path / "served")
+    assert (code, facts["kind"]) == (0, "SiameseClassifier")
+    names = {path.name for path in (tmp_path / "served").iterdir()}
+    assert {"reader.py", "serving.json", "CARD.md"} <= names
+    assert main(["export", str(folder / "classifier"), "--out", str(folder / "known")]) == 2
+    assert "known" in capsys.readouterr().err
+
+
 def test_parts_and_the_machine_are_listed(capsys) -> None:
     code, parts = asked(capsys, "parts", "losses", "triplet")
     assert code == 0
