@@ -161,6 +161,7 @@ class Fitting:
             averaging=estimator.averaging,
             patience=estimator.patience,
             chunk_size=estimator.chunk_size,
+            compile=estimator.compile,
             verbose=estimator.verbose,
         )
         shape = tuple(material.items.shape[1:])
@@ -276,7 +277,9 @@ class Fitting:
             pilot = Fitting(self.estimator, material, self.seed)
             # As many steps as training proper, however many items an epoch has.
             epochs = max(1, round(self.plan.max_epochs * len(own.sampler) / len(sampler)))
-            pilot.plan = replace(self.plan, max_epochs=epochs, patience=None, verbose=False)
+            pilot.plan = replace(
+                self.plan, max_epochs=epochs, patience=None, verbose=False, compile=False
+            )
             pilot.line.backbone.try_like(self.line.backbone)  # type: ignore[operator]
             return pilot.try_shares(own.items[held.to(own.items.device)], own.labels[held])
         except SiamesekitError:

@@ -108,6 +108,7 @@ class SiameseEstimator(
         validation: float | Validate | None = None,
         patience: int | None = None,
         chunk_size: int | None = None,
+        compile: bool = False,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -132,6 +133,7 @@ class SiameseEstimator(
         self.validation = validation
         self.patience = patience
         self.chunk_size = chunk_size
+        self.compile = compile
         self.callbacks = callbacks
         self.checkpoint = checkpoint
         self.reader = reader

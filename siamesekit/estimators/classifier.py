@@ -114,6 +114,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         whole batch whatever loss, miner and head make of it, at the memory of a chunk and about a
         third more time: for batches of thousands. None embeds the batch as a whole. A backbone with
         batch normalisation is refused: see `siamesekit.training.chunked.BatchPass`.
+    compile : bool, default=False
+        Compile backbone and head by ``torch.compile`` for as long as they are trained. It costs
+        from seconds to minutes once and needs a C++ compiler; where there is none, training goes on
+        without, with a warning. What is fitted is not compiled.
     callbacks : sequence of callable, default=()
         Each is called after every epoch with the `TrainingLine` and the `History` so far. What one
         raises ends training and comes out of `fit`, which then leaves the estimator as it was: so a
@@ -219,6 +223,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         validation: float | Validate | None = None,
         patience: int | None = None,
         chunk_size: int | None = None,
+        compile: bool = False,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -244,6 +249,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
             validation=validation,
             patience=patience,
             chunk_size=chunk_size,
+            compile=compile,
             callbacks=callbacks,
             checkpoint=checkpoint,
             reader=reader,

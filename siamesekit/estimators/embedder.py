@@ -17,7 +17,7 @@ class SiameseEmbedder(SiameseEstimator):
     ----------
     backbone, head, loss, miner, sampler, augment
         The parts, each by name, as a class or as an instance: see `SiameseClassifier`.
-    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging, chunk_size
+    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging, chunk_size, compile
         How long and how to train: see `SiameseClassifier`.
     validation, patience, callbacks, checkpoint
         How training is watched: see `SiameseClassifier`.

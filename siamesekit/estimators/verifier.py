@@ -91,7 +91,7 @@ class SiameseVerifier(ReadsThresholds):
         Share of the classes (of the groups, where they are given) that `fit` neither trains on nor
         chooses epochs by, in (0, 1). None keeps none, and `threshold` refuses until `calibrate`
         has been given other people. So does a share that leaves too little, with a warning.
-    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging, chunk_size
+    max_epochs, learning_rate, weight_decay, optimizer, schedule, averaging, chunk_size, compile
         How long and how to train: see `SiameseClassifier`.
     validation : float, callable or None, default=None
         As of `SiameseClassifier`, from what is not held out. With given pairs the score of an epoch
@@ -162,6 +162,7 @@ class SiameseVerifier(ReadsThresholds):
         validation: float | Validate | None = None,
         patience: int | None = None,
         chunk_size: int | None = None,
+        compile: bool = False,
         callbacks: Sequence[Callback] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
@@ -187,6 +188,7 @@ class SiameseVerifier(ReadsThresholds):
             validation=validation,
             patience=patience,
             chunk_size=chunk_size,
+            compile=compile,
             callbacks=callbacks,
             checkpoint=checkpoint,
             reader=reader,

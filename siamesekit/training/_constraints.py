@@ -16,6 +16,7 @@ PLAN: dict[str, Check] = {
     "averaging": optional(number(0.0, 1.0, open_low=True, open_high=True)),
     "patience": optional(integer(1)),
     "chunk_size": optional(integer(1)),
+    "compile": check_flag,
     "verbose": check_flag,
 }
 """A check for each argument of `siamesekit.training.Plan`."""

@@ -1,6 +1,7 @@
 """The one training loop."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,10 +12,11 @@ from siamesekit._checks import check_callable, check_integer, check_kind, shown
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.samplers import Sampler
 from siamesekit.training.checkpoint import Checkpoint, RunFile
+from siamesekit.training.compiling import compiled
 from siamesekit.training.distributed import Team, alone, by_the_first, joined
 from siamesekit.training.fingerprint import fingerprint
 from siamesekit.training.history import History
-from siamesekit.training.items import Augment, Items, as_protocol
+from siamesekit.training.items import Augment, Items, as_float, as_protocol
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Callback, Plan, Validate
 from siamesekit.training.run import Run
@@ -125,7 +127,8 @@ def train(
                 with file.explaining():
                     run.load_state_dict(state)
         quiet = not plan.verbose or (team is not None and not team.leads)
-        with tqdm(total=plan.max_epochs, disable=quiet, unit="epoch") as bar:
+        bar = tqdm(total=plan.max_epochs, disable=quiet, unit="epoch")
+        with _compiling(run, own), bar:
             bar.update(run.history.epochs)
             while not run.is_over():
                 numbers = run.epoch(validate)
@@ -142,6 +145,13 @@ def train(
                     _write(team, file, run)
         run.finish()
     return run.history
+
+
+def _compiling(run: Run, items: Items) -> AbstractContextManager[None]:
+    if not run.plan.compile or run.is_over():
+        return nullcontext()
+    some = torch.arange(min(2, len(items)))
+    return compiled(run.line, as_float(items.take(some).to(run.device)))
 
 
 def _write(team: Team | None, file: RunFile, run: Run) -> None:

@@ -40,6 +40,10 @@ class Plan:
         Items that the backbone embeds at once in a step. The gradient is that of the whole batch
         all the same, with the memory of a chunk and about a third more time; None embeds the batch
         as a whole. See `siamesekit.training.chunked.BatchPass`.
+    compile : bool
+        Compile backbone and head by ``torch.compile`` as long as training lasts; where that
+        cannot be, training goes on without, with a warning. See
+        `siamesekit.training.compiling.compiled`.
     """
 
     max_epochs: int = 20
@@ -51,6 +55,7 @@ class Plan:
     patience: int | None = None
     verbose: bool = False
     chunk_size: int | None = None
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_all(PLAN, vars(self))
