@@ -9,6 +9,8 @@ BIN := $(VENV)/bin
 # Tests whose numbers go through the processor's kernels.
 NUMERIC := $(wildcard $(addprefix tests/,heads losses miners backbones samplers training evaluation \
 	gallery estimators recipes))
+# What starts processes of its own takes minutes, and computes by the same kernels as the rest.
+NUMERIC += $(addprefix --ignore=tests/,training/test_distributed.py estimators/test_processes.py)
 
 .PHONY: demo test lint unit numeric clean
 

@@ -66,8 +66,9 @@ def alone() -> Callable[[str], Any]:
     return cache(worker.run)
 
 
-@pytest.mark.parametrize("size", [2, 3])
-@pytest.mark.parametrize("name", worker.CASES)
+@pytest.mark.parametrize(
+    ("size", "name"), [(size, name) for size in (2, 3) for name in worker.cases_of(size)]
+)
 def test_weights_are_those_of_one_process_step_by_step(
     name: str, size: int, found: Callable[..., Any], alone: Callable[..., Any]
 ) -> None:
