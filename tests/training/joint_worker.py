@@ -178,7 +178,7 @@ def line_of(options: dict[str, Any]) -> TrainingLine:
 
 
 def cases_of(size: int) -> list[str]:
-    """Return the cases that so many processes try: two all of them, more every third and what is odd.
+    """Return what so many processes try: two each case, more every third and what is odd.
 
     Each takes its time to exchange, and shares that differ in size are shares of any line.
     """
