@@ -161,7 +161,7 @@ def rows(entry: str, error: Error, *cases: tuple[Any, str]) -> Callable[[Any], N
 VECTORS: list[tuple[Any, str]] = [
     (None, "must have shape|array"),
     (7, "array|must have shape"),
-    ("abc", "array|must hold numbers|must have shape"),
+    ("abc", "array|must hold numbers|must have shape|must be a list of paths"),
     ({}, "array|must have shape"),
     ([], "must have shape"),
     ([1.0, 2.0], r"\[None\] makes a batch of one item"),

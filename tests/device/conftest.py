@@ -3,9 +3,14 @@
 Tensors on it have a device of their own, so that all code takes the ways of an accelerator; their
 memory is the processor's, which carries each operator out. On the way it is looked at: float64 is
 refused, and whatever would make a real device wait for the host is counted.
+
+A device is there for a whole process, and torch counts its devices at the first gradient. So these
+tests have a process of their own, which ``tests/test_device.py`` starts; to run them by hand, set
+``SIAMESEKIT_PRETEND_DEVICE=1``.
 """
 
 import ctypes
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +21,8 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
+collect_ignore = [] if os.environ.get("SIAMESEKIT_PRETEND_DEVICE") else ["test_on_device.py"]
 
 NAME = "elsewhere"
 WIDE = (torch.float64, torch.complex128)
