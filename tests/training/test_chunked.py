@@ -27,6 +27,8 @@ from siamesekit.training.drawing import drawing_of
 Make = Callable[..., TrainingLine]
 
 TOLERANCE = 1e-5
+# Steps make what is rounded larger, ArcFace's by tens; a wrong factor would show as tenths.
+AFTER_STEPS = 1e-3
 
 HEADS = registry.names("heads")
 LOSSES = [name for name in registry.names("losses") if not name.startswith("pml:")]
@@ -237,7 +239,7 @@ def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert one.keys() == other.keys()
     for name, value in one.items():
         gap = (value.double() - other[name].double()).norm()
-        assert gap <= TOLERANCE * max(0.1, float(other[name].double().norm())), name
+        assert gap <= AFTER_STEPS * max(0.1, float(other[name].double().norm())), name
 
 
 def _noisy(batch: Tensor, generator: torch.Generator) -> Tensor:
