@@ -198,5 +198,9 @@ def _difference(first: Tensor, again: Tensor) -> Tensor:
 
 
 def _equal(now: Tensor, old: Tensor) -> bool:
-    """Return whether a buffer is what it was; not-a-number is equal to itself."""
+    """Return whether a buffer has no other numbers than before.
+
+    Not-a-number is equal to itself. A table that a network makes for the size of a batch, and so
+    has another shape, is no statistic.
+    """
     return now.shape != old.shape or bool(((now == old) | ((now != now) & (old != old))).all())

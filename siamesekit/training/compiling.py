@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ __all__ = ["compiled"]
 def compiled(line: TrainingLine, some: Tensor) -> Iterator[None]:
     """Run a block in which a line's backbone and head are compiled by ``torch.compile``.
 
-    They stay the modules that they are, with the names of their weights, and are plain again after
+    They stay the modules that they are, with the names of their weights, and are as before after
     the block: what is copied, pickled, saved and served is not compiled.
 
     Parameters
@@ -32,12 +33,13 @@ def compiled(line: TrainingLine, some: Tensor) -> Iterator[None]:
         without.
     """
     modules: tuple[nn.Module, ...] = (line.backbone, line.head)
+    before = [module._compiled_call_impl for module in modules]
     for module in modules:
         module.compile()
     try:
         reason = _why_not(line, some)
         if reason is not None:
-            _undo(modules)
+            _set(modules, before)
             warnings.warn(
                 f"backbone and head cannot be compiled here ({reason}); training goes on without. "
                 "compile=False says nothing.",
@@ -45,7 +47,7 @@ def compiled(line: TrainingLine, some: Tensor) -> Iterator[None]:
             )
         yield
     finally:
-        _undo(modules)
+        _set(modules, before)
 
 
 def _why_not(line: TrainingLine, some: Tensor) -> str | None:
@@ -68,6 +70,7 @@ def _why_not(line: TrainingLine, some: Tensor) -> str | None:
     return None
 
 
-def _undo(modules: tuple[nn.Module, ...]) -> None:
-    for module in modules:
-        module._compiled_call_impl = None
+def _set(modules: tuple[nn.Module, ...], calls: list[Any]) -> None:
+    """Give modules the calls that they had: those that a user compiled stay so."""
+    for module, call in zip(modules, calls, strict=True):
+        module._compiled_call_impl = call
