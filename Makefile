@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all their own set-up in .venv.
+# `make demo`, `make test` and `make docs` do all their own set-up in .venv.
 
 PYTHON ?= python3
 # The release that the figures in the README were made with; `make TORCH=torch …` takes the newest.
@@ -12,7 +12,7 @@ NUMERIC := $(wildcard $(addprefix tests/,heads losses miners backbones samplers 
 # What starts processes of its own takes minutes, and computes by the same kernels as the rest.
 NUMERIC += $(addprefix --ignore=tests/,training/test_distributed.py estimators/test_processes.py)
 
-.PHONY: demo test lint unit numeric clean
+.PHONY: demo test lint unit numeric docs clean
 
 demo: $(VENV)/.installed-demo
 	$(BIN)/python examples/demo.py --out demo
@@ -34,6 +34,10 @@ numeric: $(VENV)/.installed-test
 	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 SIAMESEKIT_TEST_PRECISION=bfloat16 \
 		$(BIN)/python -m pytest -p randomly $(NUMERIC)
 
+# Without a warning, or not at all. The tutorials run: some three minutes on one thread.
+docs: $(VENV)/.installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
@@ -42,9 +46,13 @@ $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[plot]"
 	touch $@
 
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable ".[test]"
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) demo build *.egg-info docs/_build docs/start docs/tutorials docs/reference/*/

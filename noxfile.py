@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.options.default_venv_backend = "venv"
-nox.options.sessions = ["lint", "oldest", "newest-3.11", "newest-3.13", "package"]
+nox.options.sessions = ["lint", "oldest", "newest-3.11", "newest-3.13", "docs", "package"]
 
 # The least that pyproject.toml asks for.
 OLDEST = ("torch==2.6.*", "scikit-learn==1.6.*", "numpy==1.26.*", "scipy==1.11.*")
@@ -62,6 +62,12 @@ def coverage(session: nox.Session) -> None:
     session.install(".[test]", "coverage>=7")
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
     session.run("coverage", "report")
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """The site; a warning fails it."""
+    session.run("make", "docs", external=True)
 
 
 @nox.session(python="3.11")

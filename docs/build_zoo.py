@@ -35,14 +35,14 @@ def page() -> str:
         lines += ["", f"## {kind.capitalize()}", "", *_built_in(kind)]
     lines += [
         "",
-        f"# The zoo of pytorch-metric-learning {zoo_version()}",
+        f"## The zoo of pytorch-metric-learning {zoo_version()}",
         "",
         "Its losses and miners take their own parameters; sizes of the data (`num_classes`,",
         "`embedding_size`) are filled in. Losses and miners here work on embeddings, with a fixed",
         "head.",
     ]
     for kind, unfit in FAMILIES.items():
-        lines += ["", f"## {kind.capitalize()} named `pml:`", "", *_of_the_zoo(kind)]
+        lines += ["", f"### {kind.capitalize()} named `pml:`", "", *_of_the_zoo(kind)]
         lines += ["", f"### {kind.capitalize()} that do not fit", "", *_left_out(unfit)]
     return "\n".join(lines) + "\n"
 

@@ -16,15 +16,22 @@ ROOT = Path(__file__).parents[1]
 PLUGIN = ROOT / "examples" / "plugin"
 FOLDERS = ("benchmarks", "docs", "examples", "siamesekit", "tests")
 TOP = ("CHANGELOG.md", "CITATION.cff", "LICENSE", "Makefile", "README.md", "noxfile.py")
+# What `make docs` writes.
+_MADE = ("docs/_build/", "docs/start/", "docs/tutorials/")
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*_cache", "build", "dist")
 
 
 def files_of(folder: Path) -> set[str]:
-    return {
+    found = {
         str(path.relative_to(folder))
         for name in FOLDERS
         for path in (folder / name).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts and ".egg-info" not in str(path)
+    }
+    return {
+        name
+        for name in found
+        if not name.startswith(_MADE) and not (name.startswith("docs/") and name.endswith(".rst"))
     }
 
 

@@ -260,8 +260,9 @@ class OpenSet:
         background is of others (measured: 5 % promised, 6-8 % seen). So it is rehearsed too: of the
         background some are enrolled, the others search, and the threshold of one more gallery, of
         people and groups of its own, is bounded by what such galleries show (Student's t over
-        groups; see `siamesekit.gallery._rehearsal`). If those enrolled are more alike than chance
-        would have them in the background, that is added. The higher of the two is the threshold.
+        groups, with a jackknife that leaves one of them out). If those enrolled are more alike than
+        chance would have them in the background, that is added. The higher of the two is the
+        threshold.
         """
         most = check_number("fpir", fpir, low=0.0, high=1.0, open_low=True, open_high=True)
         if confidence is not None:

@@ -1,0 +1,43 @@
+"""Pages that scripts beside them write: read anew from the scripts, so never stale.
+
+The files in the repository are for those who read them there, and a test holds them up to date.
+"""
+
+from collections.abc import Callable, Sequence
+
+import build_performance
+import build_results
+import build_zoo
+from sphinx.application import Sphinx
+
+PAGES: dict[str, Callable[[], str]] = {
+    "results": build_results.page,
+    "performance": build_performance.page,
+    "zoo": build_zoo.page,
+}
+# What stands below the results in the bar at the side.
+BELOW = {"results": ("performance", "claims")}
+
+
+def write(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put what the script says now in the place of the file."""
+    if docname in PAGES:
+        source[0] = PAGES[docname]() + _toctree(BELOW.get(docname, ()))
+
+
+def _toctree(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    return "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
+
+
+def outdated(app: Sphinx, *_: object) -> list[str]:
+    """Return the pages that are to be read in every build."""
+    return list(PAGES)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect to a build."""
+    app.connect("source-read", write)
+    app.connect("env-get-outdated", outdated)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

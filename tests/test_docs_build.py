@@ -1,0 +1,50 @@
+"""The pages build without a warning: every reference and link between them leads somewhere."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SPHINX = ("sphinx", "pydata_sphinx_theme", "numpydoc", "myst_parser", "sphinx_design",
+          "sphinx_gallery")  # fmt: skip
+# What `make docs` has written into the folder is not what a build begins with.
+_MADE = shutil.ignore_patterns("_build", "*.rst", "__pycache__")
+
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in SPHINX), reason="needs the extra `docs`"
+)
+
+
+# A page with mistakes: were they not told of, no other would be either.
+BROKEN = """---
+orphan: true
+---
+# Broken
+
+{py:obj}`siamesekit.losses.TripletLos`, {doc}`nowhere`, [nowhere](#nowhere)
+"""
+
+
+def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
+    for name in ("docs", "examples"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=_MADE)
+    (tmp_path / "docs" / "broken.md").write_text(BROKEN)
+    # Everything is read and every reference resolved; no html is written.
+    command = [sys.executable, "-m", "sphinx", "-q", "-b", "dummy"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "docs"), str(tmp_path / "built")],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if line.strip()]
+    expected = [line for line in told if "broken.md" in line]
+    assert told == expected, "\n".join(line for line in told if line not in expected)
+    for mistake in ("TripletLos", "'nowhere'", "#nowhere"):
+        assert any(mistake in line for line in expected), f"{mistake} passes for right"
