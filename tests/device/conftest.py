@@ -106,9 +106,14 @@ class Elsewhere:
             if id(value) in own:
                 here, there = own[id(value)]
                 if here.data_ptr() != there.data_ptr() or here.shape != there.shape:
-                    _set(there, _seen_as(here, _EXTENSION))
+                    _set(there, _seen_as(here, _EXTENSION), here)
                 return there
             self._look_at(value, name)
+            if operator.is_view and value.numel():
+                # Where it lies in what it views: the gradient of a part is written by that.
+                (_, there), *_ = own.values()
+                start = value.data_ptr() - there.untyped_storage().data_ptr()
+                return _part_of(there, value, start // value.itemsize)
             return _seen_as(value, _EXTENSION)
 
         self.operators += 1
@@ -120,6 +125,9 @@ class Elsewhere:
             _here(target).copy_(_here(source))
             return target
         self._count(name, args)
+        if name == "as_strided":
+            # Its place is counted from where the memory begins, of which a part knows nothing.
+            return _strided(*args, **kwargs)
         args, kwargs = _pytree.tree_map(down, (args, kwargs))
         # A number beside a tensor comes as itself.
         wanted = zip(args, operator._schema.arguments, strict=False)
@@ -162,11 +170,28 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float)
 
 
-def _set(tensor: Tensor, other: Tensor) -> None:
-    """Give a tensor the memory and the shape of another, also where neither may be changed."""
+def _set(tensor: Tensor, owner: Tensor, like: Tensor, offset: int = 0) -> None:
+    """Give a tensor memory of its owner's, and a shape, also where none may be changed."""
     operator = torch.ops.aten.set_.source_Storage_storage_offset
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
-    operator.redispatch(keys, tensor, other.untyped_storage(), 0, other.shape, other.stride())
+    memory = owner.untyped_storage()
+    operator.redispatch(keys, tensor, memory, offset, like.shape, like.stride())
+
+
+def _part_of(owner: Tensor, like: Tensor, offset: int) -> Tensor:
+    """Return a tensor of a part of a tensor's memory, and of the shape of another."""
+    part = _seen_as(torch.empty(0, dtype=like.dtype), _EXTENSION)
+    _set(part, owner, like, offset)
+    return part
+
+
+def _strided(
+    tensor: Tensor, size: list[int], stride: list[int], storage_offset: int | None = None
+) -> Tensor:
+    offset = tensor.storage_offset() if storage_offset is None else storage_offset
+    like = torch.empty_strided(size, stride, dtype=tensor.dtype, device="meta")
+    with torch.inference_mode(tensor.is_inference()):
+        return _part_of(tensor, like, offset)
 
 
 class _Module:
