@@ -70,14 +70,14 @@ def beside_episodes(
 
     Warns
     -----
+    UserWarning
+        If there are no baselines, for too much of what is read when needed would be in memory.
     TrainingHealthWarning
         If a baseline is better by more than chance between episodes.
     """
     own_score = float(own.mean())
-    if isinstance(held_out, Items):
-        looked_at = math.prod(background.shape[1:]) * min(_ITEMS, len(codes))
-        if looked_at + math.prod(held_out.shape) > _NUMBERS:
-            return Compared(own_score, {})  # they are not in memory, and there is a reason for it
+    if _is_too_much((background, min(_ITEMS, len(codes))), (held_out, len(held_out))):
+        return Compared(own_score, {})
     fitted = _fitted(background, codes)
     table = score_baselines_on_episodes(fitted, _loaded(held_out), episodes)
     found = Compared(own_score, {name: float(x.mean()) for name, x in table.items()})
@@ -93,9 +93,9 @@ def beside_episodes(
 def beside_pairs(
     own: Floats,
     judged: PairValidation,
-    background: Tensor,
+    background: Tensor | Items,
     codes: IntArray,
-    held_out: Tensor,
+    held_out: Tensor | Items,
     *,
     verbose: bool,
 ) -> Compared:
@@ -106,7 +106,7 @@ def beside_pairs(
     own : ndarray of float64, shape (p,)
         Score of each pair by what was trained.
     judged : PairValidation
-    background, held_out : Tensor, shape (n, …) and (m, …)
+    background, held_out : Tensor or Items, shape (n, …) and (m, …)
         Items as they were given, those trained on and those of `judged`.
     codes : ndarray of int64, shape (n,)
         Class of each item of the background, as far as it is known.
@@ -115,21 +115,26 @@ def beside_pairs(
 
     Warns
     -----
+    UserWarning
+        As `beside_episodes`.
     TrainingHealthWarning
         If a baseline is better by more than chance between pairs (DeLong's error of the difference
         of two areas).
     """
     used, place = np.unique([judged.first, judged.second], return_inverse=True)
     first, second = place.reshape(2, -1)
-    items = held_out[torch.from_numpy(used).to(held_out.device)]
+    mine = _worth(own, judged.same)
+    own_area = float(mine[0].mean())
+    if _is_too_much((background, min(_ITEMS, len(codes))), (held_out, len(used))):
+        return Compared(own_area, {})
+    items = _loaded(held_out[torch.from_numpy(used).to(held_out.device)])
     scores = {
         name: _of_pairs(part, part.transform(items), first, second)
         for name, part in _fitted(background, codes).items()
     }
     worth = {name: _worth(given, judged.same) for name, given in scores.items()}
-    mine = _worth(own, judged.same)
     areas = {name: float(same.mean()) for name, (same, _) in worth.items()}
-    found = Compared(float(mine[0].mean()), areas)
+    found = Compared(own_area, areas)
     if not worth:
         return found
     best = _shown(found, "area under the ROC curve of held-out pairs", verbose)
@@ -139,6 +144,24 @@ def beside_pairs(
         found, best, float(error), f"on {len(own)} held-out pairs, by the area under the ROC curve,"
     )
     return found
+
+
+def _is_too_much(*some: tuple[Tensor | Items, int]) -> bool:
+    """Return whether so many of some items, those not in memory, are too much to be held there.
+
+    There is a reason why they are not. It is said, or an empty table would look like a fault.
+    """
+    numbers = sum(n * math.prod(items.shape[1:]) for items, n in some if isinstance(items, Items))
+    if numbers <= _NUMBERS:
+        return False
+    warnings.warn(
+        f"baselines_ stays empty: to compare with no learning, {numbers:,} numbers of items that "
+        f"are read when needed would have to be in memory, and no more than {_NUMBERS:,} are held. "
+        "Smaller pictures (reader=ImageReader(size=...)) or fewer items to validate on would do.",
+        UserWarning,
+        stacklevel=6,
+    )
+    return True
 
 
 def _fitted(background: Tensor | Items, codes: IntArray) -> dict[str, Baseline]:

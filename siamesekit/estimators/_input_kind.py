@@ -109,89 +109,114 @@ class InputKind(NamedTuple):
             If they are on another scale, or may be on either of two.
         """
         low, high = _range(items)
-        take = self._take_vectors if items.ndim == 2 else self._take_images
-        return take(items, low, high, name)
+        return self._taken(items, low, high, lambda: _is_whole(items), name)
 
-    def take_block(self, items: Tensor, name: str = "X") -> Tensor:
+    def take_block(
+        self, items: Tensor, of_all: Callable[[], tuple[float, float, bool]], name: str = "X"
+    ) -> Tensor:
         """Return a block of items that are read one block after the other, in this kind.
 
-        As `take`, but for what a block alone cannot tell: bytes are bytes by their type, however
-        dark, and floats are on the scale of [0, 1] where training was.
+        It comes out as `take` would have it among all of them: what a block alone cannot tell (a
+        dark one may hold nothing but 0 and 1) is asked of all.
+
+        Parameters
+        ----------
+        items : Tensor of any real type, shape (n, c, h, w) or (n, f)
+        of_all : callable
+            Returns the least and the greatest number of all, and whether all are whole. Asked
+            where it matters: all have to be read for it.
+        name : str
 
         Raises
         ------
         InvalidDataError
-            If they are on another scale.
+            As `take`.
         """
-        if items.ndim == 2 or self.name in ("levels", "numbers") or items.dtype == torch.bool:
-            return self.take(items, name)
         low, high = _range(items)
-        if items.is_floating_point():
-            margin = _UNIT_MARGIN if self.name == "unit" else _ROUNDING
-            if low < -margin or high > 1 + margin:
-                raise self._refusal(
-                    name, items, low, high, "floats in [0, 1] or bytes of type uint8"
-                )
-            return items
-        most = 1 if self.name == "bool" else _BYTE
-        if low < 0 or high > most:
-            raise self._refusal(name, items, low, high, f"whole numbers from 0 to {most}")
-        return items.bool() if self.name == "bool" else items.to(torch.uint8)
+        is_whole = _is_whole(items)
+        if self._is_clear(items, low, high, is_whole):
+            return self._taken(items, low, high, lambda: is_whole, name)
+        low, high, is_whole = of_all()
+        return self._taken(items, low, high, lambda: is_whole, name)
 
-    def _take_vectors(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
-        if self.name == "bytes":
-            if low < 0 or high > _BYTE or not _is_whole(items):
-                raise self._refusal(name, items, low, high)
-            return items.to(torch.uint8)
-        most = 1.0 + (_UNIT_MARGIN if items.is_floating_point() else 0)
-        is_levels = self.name == "unit" and high > most and _is_whole(items)
-        is_shares = self.name == "levels" and _are_shares(low, high)
-        if is_levels or (is_shares and not _is_whole(items)):
-            raise self._refusal(name, items, low, high)
-        # Bytes here are numbers as any others.
-        return items.to(torch.float32) if items.dtype == torch.uint8 else items
-
-    def _take_images(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
+    def _is_clear(self, items: Tensor, low: float, high: float, is_whole: bool) -> bool:
+        """Return whether a block says by itself how all items are taken."""
+        if self._type_of(items, low, high, lambda: is_whole) is None:
+            return False  # others may make it plausible
         if self.name in ("levels", "numbers"):
-            return self._take_on_own_scale(items, low, high, name)
-        if items.dtype == torch.bool:
-            return items
-        is_integer = not items.is_floating_point()
-        if is_integer and high <= 1 and low >= 0:
-            # One step of 255, or full brightness? Only training on bits, or black, can tell.
-            if self.name == "bool" or high == 0:
-                return items.bool()
-            raise self._refusal(name, items, low, high, "True and False (bool) or bytes up to 255")
-        if low >= 0 and 1 < high <= _BYTE and _is_whole(items):
-            return items.to(torch.uint8)
-        margin = _UNIT_MARGIN if self.name == "unit" else _ROUNDING
-        if is_integer or low < -margin or high > 1 + margin:
-            raise self._refusal(name, items, low, high)
-        return items
+            return not low == high != 0  # one number alone has no scale
+        if items.ndim == 2 or items.dtype == torch.bool:
+            return True
+        # Bits, or dark bytes? And are floats beyond 1 bytes?
+        return not is_whole or (high != 1 and not (high > 1 and items.is_floating_point()))
 
-    def _take_on_own_scale(self, items: Tensor, low: float, high: float, name: str) -> Tensor:
+    def _taken(
+        self, items: Tensor, low: float, high: float, is_whole: Callable[[], bool], name: str
+    ) -> Tensor:
+        """Return items as such of this range are taken."""
+        dtype = self._type_of(items, low, high, is_whole)
+        if dtype is None:
+            raise self._refusal(name, items, low, high)
+        return items.to(dtype)
+
+    def _type_of(
+        self, items: Tensor, low: float, high: float, is_whole: Callable[[], bool]
+    ) -> torch.dtype | None:
+        """Return the type in which items of a range are taken; None where they are refused."""
+        if items.ndim == 2:
+            return self._type_of_vectors(items.dtype, low, high, is_whole)
+        if self.name in ("levels", "numbers"):
+            return self._type_on_own_scale(items.dtype, low, high)
+        return self._type_of_images(items.dtype, low, high, is_whole)
+
+    def _type_of_vectors(
+        self, dtype: torch.dtype, low: float, high: float, is_whole: Callable[[], bool]
+    ) -> torch.dtype | None:
+        if self.name == "bytes":
+            return torch.uint8 if low >= 0 and high <= _BYTE and is_whole() else None
+        most = 1.0 + (_UNIT_MARGIN if dtype.is_floating_point else 0)
+        is_levels = self.name == "unit" and high > most and is_whole()
+        is_shares = self.name == "levels" and _are_shares(low, high)
+        if is_levels or (is_shares and not is_whole()):
+            return None
+        return _as_numbers(dtype)
+
+    def _type_of_images(
+        self, dtype: torch.dtype, low: float, high: float, is_whole: Callable[[], bool]
+    ) -> torch.dtype | None:
+        if dtype == torch.bool:
+            return dtype
+        if not dtype.is_floating_point:
+            if low >= 0 and high <= 1:
+                # One step of 255, or full brightness? Only training on bits, or black, can tell.
+                return torch.bool if self.name == "bool" or high == 0 else None
+            return torch.uint8 if low >= 0 and high <= _BYTE else None
+        if low >= 0 and 1 < high <= _BYTE and is_whole():
+            return torch.uint8
+        margin = _UNIT_MARGIN if self.name == "unit" else _ROUNDING
+        return None if low < -margin or high > 1 + margin else dtype
+
+    def _type_on_own_scale(self, dtype: torch.dtype, low: float, high: float) -> torch.dtype | None:
         span = (self.high - self.low) or max(1.0, abs(self.high))
         is_far = low < self.low - span or high > self.high + span
-        is_integer = not items.is_floating_point()
         is_shares = self.name == "levels" and _are_shares(low, high)
+        is_integer = not dtype.is_floating_point
         if is_far or is_shares or (is_integer and span < _STEPS and high > low):
-            raise self._refusal(name, items, low, high)
-        return items.to(torch.float32) if items.dtype == torch.uint8 else items
+            return None
+        return _as_numbers(dtype)
 
-    def _refusal(
-        self, name: str, items: Tensor, low: float, high: float, wanted: str | None = None
-    ) -> InvalidDataError:
-        wanted = (
-            wanted
-            or {
-                "bool": "0 and 1, floats in [0, 1] or bytes (0 to 255)",
-                "bytes": "whole numbers from 0 to 255"
-                + ("" if items.ndim == 2 else ", floats in [0, 1]"),
-                "unit": "floats in [0, 1]" + ("" if items.ndim == 2 else " or bytes (0 to 255)"),
-                "levels": f"whole numbers on the scale of {self.low:.4g} to {self.high:.4g}",
-                "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
-            }[self.name]
-        )
+    def _refusal(self, name: str, items: Tensor, low: float, high: float) -> InvalidDataError:
+        is_image = items.ndim > 2
+        wanted = {
+            "bool": "0 and 1, floats in [0, 1] or bytes (0 to 255)",
+            "bytes": "whole numbers from 0 to 255" + (", floats in [0, 1]" if is_image else ""),
+            "unit": "floats in [0, 1]" + (" or bytes (0 to 255)" if is_image else ""),
+            "levels": f"whole numbers on the scale of {self.low:.4g} to {self.high:.4g}",
+            "numbers": f"numbers on the scale of {self.low:.4g} to {self.high:.4g}",
+        }[self.name]
+        of_bits = is_image and self.name in ("bytes", "unit") and low >= 0 and high <= 1
+        if of_bits and not items.is_floating_point():
+            wanted = "True and False (bool) or bytes up to 255"
         return InvalidDataError(
             f"{name} must hold {wanted}, as in training; got {str(items.dtype)[6:]} from "
             f"{low:.4g} to {high:.4g}."
@@ -203,6 +228,11 @@ def _range(items: Tensor) -> tuple[float, float]:
         return 0.0, float(items.any())
     low, high = torch.aminmax(items)
     return float(low), float(high)
+
+
+def _as_numbers(dtype: torch.dtype) -> torch.dtype:
+    """Return the type in which numbers are taken as they are: bytes are numbers as any others."""
+    return torch.float32 if dtype == torch.uint8 else dtype
 
 
 def _are_shares(low: float, high: float) -> bool:

@@ -26,21 +26,29 @@ def kind_of(items: Streamed) -> InputKind:
 def taken(
     items: Streamed, kind: InputKind, standardizer: Standardizer | None, name: str
 ) -> Streamed:
-    """Return items each batch of which is as the network saw those of training."""
+    """Return items each batch of which is as the network saw those of training.
+
+    They are what items in memory would be: see `InputKind.take_block`.
+    """
     state = None if standardizer is None else list(standardizer)
-    return items.converted(_Taking(kind, standardizer, name), (list(kind), state))
+    return items.converted(_Taking(items, kind, standardizer, name), (list(kind), state))
 
 
 @dataclass(frozen=True)
 class _Taking:
     """From a block of items, finite and of one type, to how the network takes them."""
 
+    items: Streamed
     kind: InputKind
     standardizer: Standardizer | None
     name: str
 
+    def _range(self) -> tuple[float, float, bool]:
+        facts = self.items.look_through()
+        return facts.low, facts.high, facts.whole
+
     def __call__(self, block: Tensor) -> Tensor:
-        own = self.kind.take_block(block, self.name)
+        own = self.kind.take_block(block, self._range, self.name)
         if self.standardizer is not None:
             return self.standardizer(own, self.name)
         # Beyond float32 was refused as it was read.

@@ -234,6 +234,15 @@ class SiameseEstimator(
         ValueError
             If data or parameters cannot be used; what was fitted before is then kept. All errors
             of this package derive from `siamesekit.errors.SiamesekitError`.
+
+        Notes
+        -----
+        What the numbers of an image mean is settled here, alike for arrays, paths and data sets:
+        nothing but 0 and 1, of any type, is black and white; whole numbers of an integer type up to
+        255 are bytes; floats in [0, 1] are shares of full brightness; all else is taken as it is.
+        Later the same pixels are the same image in any of the first three. Integers of nothing but
+        0 and 1 could then be either bits or dark bytes: where training was not on bits, they are
+        refused. If a batch of what is read when needed cannot tell, all of it is read once more.
         """
         with self._afresh() as fresh:
             fresh._fit(X, y, groups)

@@ -113,7 +113,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Items of a training batch that the backbone embeds at once. The gradient is that of the
         whole batch whatever loss, miner and head make of it, at the memory of a chunk and about a
         third more time: for batches of thousands. None embeds the batch as a whole. A backbone with
-        batch normalisation is refused: see `siamesekit.training.chunked.BatchPass`.
+        batch normalisation is refused, so images want ``ResidualNet(norm="group")`` or another
+        network without: see `siamesekit.training.chunked.BatchPass`.
     compile : bool, default=False
         Compile backbone and head by ``torch.compile`` for as long as they are trained. It costs
         from seconds to minutes once and needs a C++ compiler; where there is none, training goes on
@@ -164,7 +165,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         nobody can tell.
     baselines_ : dict of str to float
         That of each of `siamesekit.evaluation.BASELINES` beside it, on the same episodes; where one
-        is better than what was trained by more than chance, `fit` warns.
+        is better than what was trained by more than chance, `fit` warns. Empty where no baseline
+        can be fitted, and, with a warning, where items that are read when needed (paths, data sets)
+        would take more than 2**24 numbers in memory for it.
     calibration_ : tuple of float
         Slope and intercept of the logistic map from a score to the probability of *same*.
     proba_slope_ : float

@@ -314,8 +314,8 @@ class SiameseVerifier(ReadsThresholds):
     ) -> None:
         """Keep what baselines get on the pairs that chose among epochs; warn if they get more."""
         judged = material.validate
-        if not isinstance(judged, PairValidation) or not isinstance(given, torch.Tensor):
-            return  # items that are read when needed would all have to be held for it
+        if not isinstance(judged, PairValidation):
+            return  # nobody can tell what another function looks at
         vectors = self._embed(pairs.items)
         i, j = torch.from_numpy(judged.first), torch.from_numpy(judged.second)
         ends = np.unique([pairs.first, pairs.second])

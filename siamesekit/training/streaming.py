@@ -36,7 +36,7 @@ class Facts(NamedTuple):
     Attributes
     ----------
     low, high : float
-        Least and greatest number.
+        Least and greatest number; of bool 0 is the least.
     whole : bool
         Whether all numbers are whole.
     digests : ndarray of uint8, shape (n, 16)
@@ -154,10 +154,9 @@ class Streamed(Items):
         digests = np.empty((len(self), 16), dtype=np.uint8)
         start = 0
         for block in blocks_of(self, self.block):
-            least, most = torch.aminmax(
-                block.to(torch.uint8) if block.dtype == torch.bool else block
-            )
-            low, high = min(low, float(least)), max(high, float(most))
+            is_bool = block.dtype == torch.bool
+            least, most = torch.aminmax(block.to(torch.uint8) if is_bool else block)
+            low, high = min(low, 0.0 if is_bool else float(least)), max(high, float(most))
             is_whole = is_whole and _is_whole(block)
             rows = block.contiguous().flatten(1).view(torch.uint8).numpy()
             for k, row in enumerate(rows, start):

@@ -1,11 +1,14 @@
 """The same pixels are the same image, in whatever numbers they come."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from torch import Tensor
 
 from siamesekit import SiameseClassifier
 from siamesekit.data.arrays import raw_items
@@ -124,6 +127,46 @@ def test_vectors_are_the_numbers_they_are() -> None:
 def test_other_scales_are_refused(kind: tuple[str, int, int], X: np.ndarray, message: str) -> None:
     with pytest.raises(InvalidDataError, match=f"X must hold .*{message}"):
         InputKind(*kind).take(torch.from_numpy(X))
+
+
+# Images that a block may hold alone, or beside others that say more: whole, dark, and in between.
+SOME = [np.zeros((2, 2)), np.eye(2), np.full((2, 2), 1.0), np.eye(2) * 2, np.eye(2) * 200]
+SOME += [np.full((2, 2), 0.5), np.full((2, 2), -0.5), np.full((2, 2), 1.5), np.full((2, 2), 300)]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize("ndim", [2, 4])
+def test_blocks_are_taken_as_all_of_them_are(dtype: type, ndim: int) -> None:
+    def outcome(take: Callable[[], Tensor]) -> Tensor | None:
+        try:
+            return take()
+        except InvalidDataError:
+            return None
+
+    kinds = [InputKind(name, 0, 255) for name in ("bool", "bytes", "unit", "levels")]
+    kinds += [InputKind("numbers", -1, 1), InputKind("levels", 0, 40)]
+    refused = taken = 0
+    for some in itertools.combinations_with_replacement(SOME, 3):
+        X = np.stack(some)
+        if not np.array_equal(X, X.astype(dtype)):
+            continue
+        items = torch.from_numpy(X.astype(dtype)).reshape((3, 1, 2, 2) if ndim == 4 else (3, 4))
+        least = 0.0 if dtype is bool else float(items.min())
+        facts = least, float(items.max()), bool((items == items.float().floor()).all())
+        for kind in kinds:
+
+            def in_blocks(kind: InputKind = kind, items: Tensor = items, facts: Any = facts) -> Any:
+                blocks = [kind.take_block(block, lambda: facts) for block in items.split(1)]
+                return torch.cat([as_float(block) for block in blocks])
+
+            wanted = outcome(lambda kind=kind, items=items: as_float(kind.take(items)))  # type: ignore[misc]
+            found = outcome(in_blocks)
+            assert (found is None) == (wanted is None), (kind, X)
+            if wanted is not None:
+                assert torch.equal(found, wanted), (kind, X)  # type: ignore[arg-type]
+            refused, taken = refused + (wanted is None), taken + (wanted is not None)
+    assert refused > 5 or dtype is bool
+    assert taken > 5
 
 
 def test_noise_beyond_the_unit_interval_and_black_images_pass() -> None:

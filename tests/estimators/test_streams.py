@@ -22,6 +22,7 @@ from siamesekit.errors import (
     LeakageError,
     SiamesekitError,
 )
+from siamesekit.estimators import _baselines
 from siamesekit.evaluation import one_shot_validation
 
 Image = pytest.importorskip("PIL.Image")
@@ -161,9 +162,10 @@ def test_a_verifier_takes_pairs_of_them(pictures: Pictures) -> None:
     j = np.where(np.arange(4 * N) % 2, rng.integers(0, N, 4 * N), i // EACH * EACH)
     i, j = i[i != j], j[i != j]
     same = y[i] == y[j]
-    own = new(SiameseVerifier).fit(X[i], X[j], same)
-    model = new(SiameseVerifier).fit(paths[i], paths[j].tolist(), same)
+    own = new(SiameseVerifier, validation=0.5).fit(X[i], X[j], same)
+    model = new(SiameseVerifier, validation=0.5).fit(paths[i], paths[j].tolist(), same)
     assert same_model(own, model)
+    assert model.baselines_ == own.baselines_ != {}
     assert model.calibration_ == own.calibration_
     scores = own.decision_function(X[i], X[j])
     np.testing.assert_allclose(model.decision_function(paths[i], paths[j]), scores, rtol=1e-5)
@@ -208,10 +210,45 @@ def test_kinds_of_number_are_those_of_items_in_memory(pictures: Pictures) -> Non
 
 
 def test_other_scales_are_refused_block_by_block(fitted: Any, pictures: Pictures) -> None:
-    with pytest.raises(InvalidDataError, match=r"X must hold floats in .* got float32 from"):
+    with pytest.raises(InvalidDataError, match=r"X must hold whole numbers.* got float32 from"):
         fitted.predict(Items(pictures, change=lambda x: x.astype(np.float32) * 2))
     with pytest.raises(InvalidDataError, match="whole numbers from 0 to 255"):
         fitted.predict(Items(pictures, change=lambda x: x.astype(np.int32) - 1000))
+
+
+def test_dark_ones_are_what_they_would_be_in_memory(fitted: Any, pictures: Pictures) -> None:
+    """Whole numbers of nothing but 0 and 1 may be bits or dark bytes, if they stand alone."""
+    dark = (pictures.X > 128).astype(np.uint8)
+    with pytest.raises(InvalidDataError, match=r"bool\) or bytes up to 255"):
+        fitted.predict(dark)
+
+    def streamed(X: np.ndarray) -> Items:
+        return Items(pictures._replace(X=X), labelled=False)
+
+    with pytest.raises(InvalidDataError, match=r"bool\) or bytes up to 255"):
+        fitted.predict(streamed(dark))
+    beside = np.concatenate([dark[:30], pictures.X[30:]])
+    for X in (beside, beside.astype(np.float32), dark * 0, dark > 0):
+        np.testing.assert_allclose(fitted.transform(streamed(X)), fitted.transform(X), atol=1e-6)
+    of_bits = new(max_epochs=0).fit(dark, pictures.y)
+    for X in (dark, dark * 255, beside, dark.astype(np.float32)):
+        np.testing.assert_allclose(of_bits.transform(streamed(X)), of_bits.transform(X), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::siamesekit.training.TrainingHealthWarning")
+def test_baselines_that_would_take_too_much_memory_are_told_of(
+    pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_baselines, "_NUMBERS", N * SIDE**2 // 2)
+    with pytest.warns(UserWarning, match=r"baselines_ stays empty.* 2,560 numbers of items that"):
+        model = new(validation=0.3, max_epochs=1).fit(pictures.paths, pictures.y)
+    assert model.baselines_ == {}
+    assert 0 <= model.validation_score_ <= 1
+    # What is in memory already takes none.
+    assert new(validation=0.3, max_epochs=1).fit(pictures.X, pictures.y).baselines_
+    own = one_shot_validation(pictures.X[:10], pictures.y[:10], way=2, random_state=0)
+    with pytest.warns(UserWarning, match=r"baselines_ stays empty.* 1,920 numbers"):
+        new(validation=own, max_epochs=1).fit(pictures.paths[10:], pictures.y[10:])
 
 
 def test_scikit_learn_slices_paths(pictures: Pictures) -> None:
