@@ -4,6 +4,7 @@ from torch import nn
 
 from siamesekit._checks import check_integer
 from siamesekit._types import Shape
+from siamesekit.backbones._norms import check_norm, make_norm
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.errors import InvalidDataError
@@ -16,7 +17,7 @@ _SMALLEST = 16
 
 @register("backbones", "conv4")
 class Conv4(Backbone):
-    """Four times convolution 3×3, batch normalisation, ReLU, max-pooling 2; then flattened.
+    """Four times convolution 3×3, normalisation, ReLU, max-pooling 2; then flattened.
 
     On 28×28 images the embedding has `width` numbers, as in Vinyals et al. (2016, §4.1.1) and
     Snell et al. (2017, §3.1).
@@ -25,6 +26,8 @@ class Conv4(Backbone):
     ----------
     width : int
         Filters of every convolution.
+    norm : {"batch", "group"}
+        Normalisation, see `ResidualNet`; the papers' is over the batch.
 
     Notes
     -----
@@ -40,10 +43,12 @@ class Conv4(Backbone):
 
     channels_last = True
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, norm: str = "batch") -> None:
         super().__init__()
         check_integer("width", width, low=1)
+        check_norm(norm)
         self.width = width
+        self.norm = norm
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         channels, height, width = check_image_shape(type(self).__name__, input_shape)
@@ -56,7 +61,7 @@ class Conv4(Backbone):
         for _ in range(4):
             modules += [
                 nn.Conv2d(channels, self.width, 3, padding=1, bias=False),
-                nn.BatchNorm2d(self.width),
+                make_norm(self.norm, self.width),
                 nn.ReLU(),
                 nn.MaxPool2d(2),
             ]

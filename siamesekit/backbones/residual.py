@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from siamesekit._checks import check_integer, check_integers
 from siamesekit._types import Shape
+from siamesekit.backbones._norms import check_norm, make_norm
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
 from siamesekit.errors import InvalidDataError
@@ -31,6 +32,9 @@ class ResidualNet(Backbone):
         Filters of each stage. Every stage but the first halves the side of the image.
     blocks : int
         Residual blocks in each stage.
+    norm : {"batch", "group"}
+        Normalisation: over the batch, or over groups of the channels of each image, which embeds
+        each image on its own. Training in chunks (``chunk_size``) asks for the latter.
 
     Notes
     -----
@@ -41,16 +45,21 @@ class ResidualNet(Backbone):
     References
     ----------
     .. [1] K. He et al., "Deep residual learning for image recognition", CVPR 2016, Fig. 2.
+    .. [2] Y. Wu, K. He, "Group normalization", ECCV 2018, §3.
     """
 
     channels_last = True
 
-    def __init__(self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1) -> None:
+    def __init__(
+        self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1, norm: str = "batch"
+    ) -> None:
         super().__init__()
         check_integers("widths", widths, low=1)
         check_integer("blocks", blocks, low=1)
+        check_norm(norm)
         self.widths = widths
         self.blocks = blocks
+        self.norm = norm
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         channels, height, width = check_image_shape(type(self).__name__, input_shape)
@@ -62,29 +71,29 @@ class ResidualNet(Backbone):
         stride = 2 if min(height, width) >= _STRIDED_STEM_FROM else 1
         modules: list[nn.Module] = [
             nn.Conv2d(channels, self.widths[0], 5, stride, padding=2, bias=False),
-            nn.BatchNorm2d(self.widths[0]),
+            make_norm(self.norm, self.widths[0]),
             nn.ReLU(),
         ]
         before = self.widths[0]
         for stage, after in enumerate(self.widths):
             for block in range(self.blocks):
                 halve = stage > 0 and block == 0
-                modules.append(_Block(before, after, stride=2 if halve else 1))
+                modules.append(_Block(before, after, 2 if halve else 1, self.norm))
                 before = after
         return nn.Sequential(*modules, _Grid(_GRID))
 
 
 class _Block(nn.Module):
-    def __init__(self, before: int, after: int, stride: int) -> None:
+    def __init__(self, before: int, after: int, stride: int, norm: str) -> None:
         super().__init__()
         self.first = nn.Conv2d(before, after, 3, stride, padding=1, bias=False)
-        self.first_norm = nn.BatchNorm2d(after)
+        self.first_norm = make_norm(norm, after)
         self.second = nn.Conv2d(after, after, 3, padding=1, bias=False)
-        self.second_norm = nn.BatchNorm2d(after)
+        self.second_norm = make_norm(norm, after)
         self.shortcut: nn.Module = nn.Identity()
         if before != after or stride != 1:
             self.shortcut = nn.Sequential(
-                nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after)
+                nn.Conv2d(before, after, 1, stride, bias=False), make_norm(norm, after)
             )
 
     def forward(self, x: Tensor) -> Tensor:

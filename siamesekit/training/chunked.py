@@ -178,10 +178,10 @@ class BatchPass:
         return InvalidParameterError(
             f"chunk_size={self.chunk_size} embeds a batch in chunks, each twice, and backbone "
             f"{name} {why}; the gradient would not be that of the batch. Give chunk_size=None, or "
-            "a network that embeds each item on its own: with group or layer normalisation in "
-            "place of batch normalisation ('koch', 'residual-mlp' have none), or with its batch "
-            "normalisation frozen (requires_grad False for its weights), whose statistics then "
-            "stand still."
+            "a network that embeds each item on its own: of images backbone=ResidualNet("
+            "norm='group') or Conv4(norm='group') (siamesekit.backbones), of vectors "
+            "'residual-mlp'. Or freeze its batch normalisation (requires_grad False for its "
+            "weights), whose statistics then stand still."
         )
 
 

@@ -99,6 +99,8 @@ def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
         (lambda: KochNet(init="papper"), "init"),  # type: ignore[arg-type]
         (lambda: Conv4(width=0), "width"),
         (lambda: ResidualNet(widths=()), "widths"),
+        (lambda: ResidualNet(norm="layer"), "norm must be one of 'batch', 'group'; got 'layer'"),
+        (lambda: Conv4(norm=None), "norm must be one of"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks=1.5), "blocks"),  # type: ignore[arg-type]
         (lambda: MLP(hidden=(0,)), "hidden"),
         (lambda: MnistMLP(dropout=1.0), "dropout"),

@@ -343,6 +343,20 @@ def test_wrappers_are_trained_in_chunks() -> None:
             assert_equal(gradients(line, x, labels, 5), of_the_whole(line, x, labels, 5))
 
 
+@pytest.mark.parametrize("name", ["residual", "conv4"])
+def test_networks_of_images_are_trained_in_chunks_with_group_normalisation(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, labels = torch.rand(12, 1, 16, 16, generator=generator), torch.arange(4).repeat(3)
+    with drawing_from(0):
+        head, loss = registry.create("heads", "cosine"), registry.create("losses", "contrastive")
+        usual = TrainingLine(registry.create("backbones", name).build((1, 16, 16)), head, loss)
+        grouped = registry.create("backbones", name, norm="group").build((1, 16, 16))
+        line = TrainingLine(grouped, head, loss)
+    with pytest.raises(InvalidParameterError, match=r"ResidualNet\(norm='group'\)"):
+        gradients(usual, x, labels, 5)
+    assert_equal(gradients(line, x, labels, 5), gradients(line, x, labels, None))
+
+
 def test_bfloat16(make: Make, blobs: tuple[Tensor, Tensor]) -> None:
     line = make(plain, "cosine", "contrastive")
     line.precision = torch.bfloat16
