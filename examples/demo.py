@@ -3,7 +3,8 @@
     python examples/demo.py --out demo
 
 The images are glyphs of the fonts that matplotlib installs, warped as if drawn by hand: a face
-plays the drawer, a script the alphabet. Nothing is downloaded.
+plays the drawer, a script the alphabet. Nothing is downloaded. Under torchrun all processes train,
+and the first one tests, prints and draws.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from siamesekit.evaluation import (
     draw_episodes,
     episode_accuracy,
 )
+from siamesekit.training import leads
 
 UNSEEN = ("Armenian", "Georgian", "Hebrew", "Lao", "Mathematical")
 
@@ -33,13 +35,16 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     learned, unseen = load_font_glyphs(random_state=options.seed).split_groups(UNSEEN)
     check_disjoint(learned.groups, unseen.groups, "scripts")
-    print(f"{len(learned):,} images of {len(np.unique(learned.groups))} scripts to learn from;")
-    print(f"{len(unseen):,} images of {len(UNSEEN)} unseen scripts to be tested on.\n")
+    if leads():
+        print(f"{len(learned):,} images of {len(np.unique(learned.groups))} scripts to learn from;")
+        print(f"{len(unseen):,} images of {len(UNSEEN)} unseen scripts to be tested on.\n")
 
     start = time.perf_counter()
     classifier = SiameseClassifier(
         max_epochs=options.epochs, random_state=options.seed, verbose=True
     ).fit(learned.X, learned.y, groups=learned.groups)
+    if not leads():
+        return
     print(f"\ntrained in {time.perf_counter() - start:.0f} s")
 
     embeddings = torch.from_numpy(classifier.transform(unseen.X))

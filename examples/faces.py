@@ -17,7 +17,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from siamesekit.evaluation import check_disjoint
 from siamesekit.evaluation.baselines import LDA, WCCN, CentredCosine, Cosine
 from siamesekit.gallery import Gallery, Threshold
 from siamesekit.recipes import faces
+from siamesekit.training import leads
 
 UNSEEN = 10
 SHRINK = 4
@@ -67,6 +68,8 @@ def main() -> None:
         )
     if missed is not None:
         print(f"faces not found, whose whole photograph stands in: {missed} of {len(images.X)}")
+    if not leads():
+        return
     ours = figures[our_name(options.backbone)]
     scores, same, pairs = (np.concatenate([getattr(u, k) for u in ours]) for k in PARTS)
     plots.plot_scores(scores, same, options.out / "scores.png")
@@ -339,4 +342,6 @@ def promised(gallery: Gallery) -> Threshold:
 
 
 if __name__ == "__main__":
-    main()
+    # Under torchrun all processes train, and the first one prints and writes.
+    with nullcontext() if leads() else redirect_stdout(None):
+        main()

@@ -8,11 +8,13 @@ AdrianUng/keras-triplet-loss-mnist: a small dense network, semi-hard triplets by
 on squared Euclidean distances, margin 1. The second is a convolutional network trained on all
 triplets of a batch. A first run holds out 5,000 of the training images and draws how well they are
 recognised epoch by epoch. Then each seed trains on all 60,000 for the epochs of the recipe, nothing
-is selected, and the 10,000 test images are scored once against the 60,000.
+is selected, and the 10,000 test images are scored once against the 60,000. Under torchrun all
+processes train, and the first one prints and writes.
 """
 
 import argparse
 import json
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +37,7 @@ from siamesekit.training import (
     Plan,
     TrainingLine,
     embed_items,
+    leads,
     resolve_device,
     resolve_precision,
     train,
@@ -122,6 +125,8 @@ def main() -> None:
         runs.append({"seed": seed, "scores": scores, "history": dict(history)})
         print(describe(f"{options.backbone}, seed {seed}", [scores]), flush=True)
     print(describe(f"{options.backbone}, all seeds", [run["scores"] for run in runs]))
+    if not leads():
+        return
     (options.out / "network.txt").write_text(summary(line.backbone))
 
     few = slice(0, 2000)
@@ -176,7 +181,8 @@ def draw_validation(training: ImageSet, options: argparse.Namespace) -> None:
         )
 
     _, history = fit(0, kept, options, "validation", validate)
-    plots.plot_history(history, options.out / "training.png")
+    if leads():
+        plots.plot_history(history, options.out / "training.png")
     best = max(history["validation"])
     epoch = history["validation"].index(best) + 1
     print(f"held-out images: P@1 {history['validation'][-1]:.2%}, best {best:.2%} (epoch {epoch})")
@@ -268,4 +274,5 @@ def summary(network: torch.nn.Module) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with nullcontext() if leads() else redirect_stdout(None):
+        main()

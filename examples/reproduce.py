@@ -11,6 +11,7 @@ folder of another command, recipe, data or commit is refused (exit code 2), and 
 
 import argparse
 import hashlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -123,6 +124,10 @@ class Experiment:
 
 def main() -> int:
     options = parse_options()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # What is drawn for items depends on how many processes draw it.
+        print("reproduce.py: its figures are those of one process; no torchrun", file=sys.stderr)
+        return 2
     try:
         reproduce(options)
     except SiamesekitError as error:

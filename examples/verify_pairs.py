@@ -18,6 +18,7 @@ import argparse
 import json
 import time
 import warnings
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ from siamesekit.data import ImagePairs, load_image_folder, load_pairs_csv
 from siamesekit.errors import TooFewTrialsError
 from siamesekit.evaluation.error_rates import Clusters
 from siamesekit.losses import ContrastiveLoss
-from siamesekit.training import TrainingHealthWarning
+from siamesekit.training import TrainingHealthWarning, joined, leads
 
 TEST_SHARE = 0.25
 # Pairs that pictures are drawn of.
@@ -51,7 +52,10 @@ def main() -> None:
     options = parse_options()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.demo:
-        options.root, options.invert = write_demo(options.out / "demo", options.seed), False
+        options.root, options.invert = options.out / "demo", False
+        with joined():  # of several processes one writes, and the others wait
+            if leads():
+                write_demo(options.root, options.seed)
     loaded = {"mode": options.mode, "size": options.size, "invert": options.invert}
     start = time.perf_counter()
     if options.root is not None:
@@ -59,6 +63,8 @@ def main() -> None:
     else:
         verifier, X, test, report = learn_from_pairs(options, loaded)
     seconds = time.perf_counter() - start
+    if not leads():
+        return
     cut = set_threshold(verifier, options.fmr)
     scores = verifier.decision_function(X[test.first], X[test.second])
     probability = verifier.predict_proba(X[test.first], X[test.second])[:, 1]
@@ -206,7 +212,7 @@ def draw(out: Path, X, test: Pairs, scores, probability, cut, verifier, *, ink: 
     plots.plot_explanation(a, b, found.a, found.b, out / "explanation.png", ink=ink)
 
 
-def write_demo(folder: Path, seed: int) -> Path:
+def write_demo(folder: Path, seed: int) -> None:
     """Write warped characters to a folder for each, as ink on paper is after `--invert`."""
     from _font_glyphs import load_font_glyphs
     from PIL import Image
@@ -219,9 +225,10 @@ def write_demo(folder: Path, seed: int) -> Path:
         own.mkdir(parents=True, exist_ok=True)
         for k, pixels in enumerate(glyphs.X[glyphs.y == name]):
             Image.fromarray(pixels).save(own / f"{k:02}.png")
-    return folder
 
 
 if __name__ == "__main__":
     warnings.simplefilter("always", TrainingHealthWarning)
-    main()
+    # Under torchrun all processes train, and the first one prints and writes.
+    with nullcontext() if leads() else redirect_stdout(None):
+        main()

@@ -40,11 +40,14 @@ class Answer(NamedTuple):
         For people.
     code : int
         That the process ends with.
+    told : bool
+        Whether this process tells it: of several that ``torchrun`` started, the first does.
     """
 
     facts: Any
     lines: list[str]
     code: int = DONE
+    told: bool = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         try:
             answer: Answer = args.run(args)
-            _put_out(answer, args.json)
+            if answer.told:
+                _put_out(answer, args.json)
         except BrokenPipeError:  # who read the answer has gone
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return FAILED
@@ -137,14 +141,16 @@ def _train(args: argparse.Namespace) -> Answer:
     _check_free(args.out)
     files = siamesekit.data.load_image_folder(args.folder, as_paths=True)
     estimator.fit(files.paths, files.y, groups=files.groups)
-    estimator.save(args.out)
+    leads = siamesekit.training.leads()
+    if leads:
+        estimator.save(args.out)
     facts = {
         "model": str(args.out),
         "items": len(files.y),
         "classes": len(set(files.y.tolist())),
         "history": {name: column[-1] for name, column in estimator.history_.items()},
     }
-    return Answer(facts, _listed(facts))
+    return Answer(facts, _listed(facts), told=leads)
 
 
 def _evaluate(args: argparse.Namespace) -> Answer:

@@ -2,7 +2,7 @@
 
 from siamesekit.training.checkpoint import Checkpoint
 from siamesekit.training.device import autocast, resolve_device, resolve_precision
-from siamesekit.training.distributed import joined
+from siamesekit.training.distributed import joined, leads
 from siamesekit.training.embedding import embed_items
 from siamesekit.training.health import HealthMonitor, TrainingHealthWarning, batch_health
 from siamesekit.training.history import History
@@ -25,6 +25,7 @@ __all__ = [
     "batch_health",
     "embed_items",
     "joined",
+    "leads",
     "make_optimizer",
     "make_schedule",
     "resolve_device",

@@ -29,7 +29,7 @@ from siamesekit._random import RandomState, seed_from
 from siamesekit.errors import DistributedError, InvalidParameterError
 from siamesekit.training.drawing import drawing_of
 
-__all__ = ["Team", "alone", "by_the_first", "common_seed", "current", "joined"]
+__all__ = ["Team", "alone", "by_the_first", "common_seed", "current", "joined", "leads"]
 
 T = TypeVar("T")
 
@@ -294,6 +294,21 @@ class _Gather(torch.autograd.Function):
 def current() -> Team | None:
     """Return the team that this thread works in; None where it works alone."""
     return None if _ALONE.get() else _TEAM.get()
+
+
+def leads() -> bool:
+    """Return whether this process is the one to write and print: the first, or the only one.
+
+    Several are those of which `joined` speaks; nothing is exchanged to know it.
+
+    Raises
+    ------
+    DistributedError
+        If what ``torchrun`` sets is no number.
+    """
+    if not _are_several():
+        return True
+    return (dist.get_rank() if dist.is_initialized() else int(os.environ["RANK"])) == 0
 
 
 def by_the_first(team: Team | None, call: Callable[[], T]) -> T:
