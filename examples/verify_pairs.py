@@ -212,7 +212,7 @@ def draw(out: Path, X, test: Pairs, scores, probability, cut, verifier, *, ink: 
     plots.plot_explanation(a, b, found.a, found.b, out / "explanation.png", ink=ink)
 
 
-def write_demo(folder: Path, seed: int) -> None:
+def write_demo(folder: Path, seed: int) -> Path:
     """Write warped characters to a folder for each, as ink on paper is after `--invert`."""
     from _font_glyphs import load_font_glyphs
     from PIL import Image
@@ -225,6 +225,7 @@ def write_demo(folder: Path, seed: int) -> None:
         own.mkdir(parents=True, exist_ok=True)
         for k, pixels in enumerate(glyphs.X[glyphs.y == name]):
             Image.fromarray(pixels).save(own / f"{k:02}.png")
+    return folder
 
 
 if __name__ == "__main__":
