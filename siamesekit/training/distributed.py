@@ -39,6 +39,8 @@ _TIMEOUT = "SIAMESEKIT_DISTRIBUTED_TIMEOUT"
 _STEP = 30.0
 # … and where one of them reads data, writes a file or runs what a user wrote.
 _BETWEEN = timedelta(minutes=30)
+# Seconds in which the store answers, if the process that keeps it runs at all.
+_ASKING = 5.0
 
 _TEAM: ContextVar["Team | None"] = ContextVar("siamesekit_team", default=None)
 _ALONE: ContextVar[bool] = ContextVar("siamesekit_alone", default=False)
@@ -243,10 +245,9 @@ class Team:
     def leave(self, error: BaseException | None = None) -> None:
         """End the team; the others learn of `error` at their next exchange, if there is one."""
         if error is not None and not isinstance(error, DistributedError):
-            with suppress(Exception):
-                text = str(error).rstrip(".")
-                said = f"process {self.rank} failed: {type(error).__name__}: {text}"
-                self._store.set(self._key, said)
+            text = str(error).rstrip(".")
+            said = f"process {self.rank} failed: {type(error).__name__}: {text}"
+            _in_time(lambda: self._store.set(self._key, said))
         elif error is None:
             with suppress(DistributedError):
                 self.wait()
@@ -267,10 +268,9 @@ class Team:
             ) from error
 
     def _why(self, error: RuntimeError) -> str:
-        with suppress(Exception):
-            if self._store.check([self._key]):
-                said: str = self._store.get(self._key).decode()
-                return said
+        said = _in_time(lambda: self._store.check([self._key]) and self._store.get(self._key))
+        if said:
+            return str(said.decode())
         first = (str(error).splitlines() or [""])[0]
         return f"another process died, or did not come within {self.timeout:g} s ({first})"
 
@@ -443,6 +443,24 @@ def _seconds() -> float:
     raise DistributedError(
         f"environment variable {_TIMEOUT} must be a number of seconds above 0; got {said!r}."
     )
+
+
+def _in_time(call: Callable[[], T]) -> T | None:
+    """Return what a question to the store returns; None if it fails, or is not answered.
+
+    The store has no time limit of its own: where the process that keeps it is stopped, a question
+    is left behind in a thread that does not keep this process alive.
+    """
+    found: list[T] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            found.append(call())
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_ASKING)
+    return found[0] if found else None
 
 
 def _that_can_be_sent(value: object, failure: Exception | None) -> bytes:

@@ -118,6 +118,8 @@ def embed_items(
         return _embed_blocks(backbone, own, device, precision)
     rows = team.own(len(own))
     share = _embed_blocks(backbone, own[rows], device, precision)
+    # Shares take unlike times, where they are read from files above all.
+    team.wait()
     return team.gather(share, rows, len(own))
 
 

@@ -5,6 +5,7 @@ RANK=… WORLD_SIZE=… MASTER_ADDR=… MASTER_PORT=… python joint_worker.py F
 
 import copy
 import os
+import signal
 import sys
 import time
 import traceback
@@ -16,8 +17,8 @@ from torch import Tensor, nn
 
 from siamesekit import registry
 from siamesekit._random import drawing_from
-from siamesekit.samplers import EpisodeSampler, PairSampler, RandomSampler
-from siamesekit.training import Plan, TrainingLine, train
+from siamesekit.samplers import BalancedSampler, EpisodeSampler, PairSampler, RandomSampler
+from siamesekit.training import Plan, TrainingLine, device, train
 
 MINERS = ("easy", "semihard", "hard", "all-triplets", "batch-hard", "tf-semihard")
 PAIRS = ("hard-pairs", "all-pairs")
@@ -102,6 +103,25 @@ case(
     head="cosine",
     plan={"chunk_size": 3, "learning_rate": 1e-3},
 )
+# The last batch has two items, and so one of three processes none.
+case("few-items", loss="triplet", miner="semihard", sampler=RandomSampler(23))
+case("few-items-pml", loss="pml:NTXentLoss", head="cosine", sampler=RandomSampler(23),
+     plan={"learning_rate": 1e-3})  # fmt: skip
+case("few-items-chunked", loss="contrastive", miner="hard-pairs", sampler=RandomSampler(23),
+     plan={"chunk_size": 3})  # fmt: skip
+# Fewer classes than processes.
+two_of_four = EpisodeSampler(way=2, shot=1, queries=1, n_batches=1)
+for name in ("semihard", "batch-hard", "hard-pairs"):
+    loss = "contrastive" if "pairs" in name else "triplet"
+    case(f"few-classes-{name}", loss=loss, miner=name, sampler=BalancedSampler(2, 4))
+case("few-classes-episodic", loss="episodic", head="cosine", sampler=two_of_four)
+case("few-classes-memory", loss="cross-batch-memory", head="cosine", sampler=two_of_four)
+# In float16 sums are rounded in an order of their own; the gradient of one item overflows at first.
+half = {"precision": torch.float16, "tolerance": 5e-3}
+case("half", loss="triplet", miner="semihard", **half)
+steep = {"loss": "contrastive", "steep": True, "sampler": RandomSampler(24), **half}
+case("half-overflows", **steep, plan={"learning_rate": 1e-3})
+case("half-overflows-chunked", **steep, plan={"learning_rate": 1e-3, "chunk_size": 5})
 case("not-finite", loss="triplet", miner="semihard", poisoned=True, sampler=RandomSampler(24))
 
 # In chunks that do not divide the shares.
@@ -150,11 +170,25 @@ class Poisoned(nn.Module):
         return out
 
 
-def data(poisoned: bool = False) -> tuple[Tensor, Tensor]:
+class Steep(nn.Module):
+    """Has a gradient of the item that says so that only a small scale bears in float16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        steep = (x > 90).any(1, keepdim=True)
+        out: Tensor = self.net(x.clamp(-2, 2)).half()
+        own = out - out.detach()  # The value stays, the gradient is multiplied in float16.
+        return out.detach() + torch.where(steep, 300.0, 1.0).half() * own
+
+
+def data(marked: bool = False) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(4).repeat_interleave(12)
     items = torch.randn(4, 6, generator=generator)[labels] + torch.randn(48, 6, generator=generator)
-    if poisoned:
+    if marked:
         items[7] = 99.0
     return items, labels
 
@@ -168,13 +202,15 @@ def line_of(options: dict[str, Any]) -> TrainingLine:
         backbone = net(*(make() for make in options.get("layers", ())))
         backbone = Maps() if options.get("maps") else backbone
         backbone = Poisoned() if options.get("poisoned") else backbone
+        backbone = Steep() if options.get("steep") else backbone
         if options.get("frozen"):
             backbone.requires_grad_(False)
         loss = registry.create("losses", known, **LOSSES.get(name, {})).build(8, 4)
         plain = {"dropout": 0.0} if options["head"] == "cosine-concat" else {}
         head = registry.create("heads", options["head"], **plain).build(8)
         mines = None if miner is None else registry.create("miners", miner)
-        return TrainingLine(backbone, head, loss, mines)
+        precision = options.get("precision", torch.float32)
+        return TrainingLine(backbone, head, loss, mines, precision)
 
 
 def cases_of(size: int) -> list[str]:
@@ -182,18 +218,20 @@ def cases_of(size: int) -> list[str]:
 
     Each takes its time to exchange, and shares that differ in size are shares of any line.
     """
-    odd = ("not-finite", "chunked", "batch-norm", "memory", "pairs", "empty")
+    odd = ("not-finite", "chunked", "batch-norm", "memory", "pairs", "few", "half")
     return [
         name
         for place, name in enumerate(CASES)
-        if size == 2 or place % 3 == 0 or any(word in name for word in odd)
+        if (size == 2 or place % 3 == 0 or any(word in name for word in odd))
+        and ("half" not in name or device._computes_in_float16(torch.device("cpu")))
     ]
 
 
 def run(name: str) -> tuple[list[dict[str, Tensor]], dict[str, list[float]]]:
     """Return the state of the line after each of some epochs of one step, and the history."""
     options = CASES[name]
-    line, (items, labels) = line_of(options), data(bool(options.get("poisoned")))
+    marked = bool(options.get("poisoned") or options.get("steep"))
+    line, (items, labels) = line_of(options), data(marked)
     seen: list[dict[str, Tensor]] = []
     # One batch an epoch, of 16 items, so that of 3 processes one has more than the others.
     usual = EpisodeSampler(way=4, shot=2, queries=2, n_batches=1)
@@ -216,16 +254,50 @@ def die(line: TrainingLine, history: dict[str, list[float]]) -> None:
         os._exit(0)
 
 
-def last_words() -> str:
-    """Return what training says when the second process dies in it."""
-    line, (items, labels) = line_of(CASES["triplet"]), data()
+class Stopping(nn.Module):
+    """Stops its process in the fourth step, if that is the first one."""
+
+    def __init__(self, pid: Path) -> None:
+        super().__init__()
+        self.net, self.calls, self.pid = net(), 0, pid
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.training
+        if self.calls == 4 and self.training and os.environ["RANK"] == "0":
+            self.pid.write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
+        out: Tensor = self.net(x)
+        return out
+
+
+def words_of(line: TrainingLine, **options: Any) -> str:
+    """Return what training says that does not end as it should, and when."""
+    items, labels = data()
     sampler = EpisodeSampler(way=4, shot=2, queries=2).bind(labels)
     start = time.perf_counter()
     try:
-        train(line, items, labels, sampler, callbacks=[die])
+        train(line, items, labels, sampler, **options)
     except Exception as error:
         return f"{time.perf_counter() - start:.0f} s: {type(error).__name__}: {error}"
     return "nothing"
+
+
+def words_of_the_others(folder: Path) -> str:
+    """Return what training says when the first process, which keeps the store, is stopped in it."""
+    line = line_of(CASES["triplet"])
+    line.backbone = Stopping(folder / "pid")
+    os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"] = "2"
+    try:
+        return words_of(line)
+    finally:
+        del os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"]
+        if os.environ["RANK"] != "0":
+            os.kill(int((folder / "pid").read_text()), signal.SIGCONT)
+
+
+def last_words() -> str:
+    """Return what training says when the second process dies in it."""
+    return words_of(line_of(CASES["triplet"]), callbacks=[die])
 
 
 def main(folder: Path) -> None:
@@ -239,6 +311,9 @@ def main(folder: Path) -> None:
                 break
     own = folder / f"{os.environ['RANK']}.pt"
     torch.save(found, own)
+    if os.environ["WORLD_SIZE"] == "2":
+        found["stopped"] = words_of_the_others(folder)
+        torch.save(found, own)
     torch.save(found | {"last words": last_words()}, own)
 
 
