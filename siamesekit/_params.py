@@ -8,7 +8,7 @@ from typing import Any, Self
 from siamesekit._checks import near_matches
 from siamesekit.errors import InvalidParameterError
 
-__all__ = ["Part", "merge_params"]
+__all__ = ["Part", "in_words", "merge_params"]
 
 
 def merge_params(
@@ -125,6 +125,36 @@ class Part:
     def __sklearn_clone__(self) -> Self:
         # A backbone given with its weights is meant to keep them; scikit-learn would rebuild it.
         return copy.deepcopy(self)
+
+
+def in_words(part: object) -> str:
+    """Return a part as a call: its class, and the parameters that are not the default.
+
+    Other objects are shown by the name of their class or function, strings and numbers as they
+    are.
+    """
+    if part is None or isinstance(part, str | int | float):
+        return str(part)
+    named = part if isinstance(part, type) or inspect.isroutine(part) else type(part)
+    name: str = getattr(named, "__name__", type(part).__name__)
+    if not isinstance(part, Part):
+        return name
+    usual = inspect.signature(type(part)).parameters
+    own = [
+        f"{key}={_value_in_words(value)}"
+        for key, value in part.saved_params().items()
+        if key in usual and _differs(value, usual[key].default)
+    ]
+    return f"{name}({', '.join(own)})"
+
+
+def _value_in_words(value: object) -> str:
+    is_part = isinstance(value, Part | type) or " at 0x" in repr(value)
+    return in_words(value) if is_part else " ".join(repr(value).split())
+
+
+def _differs(value: object, default: object) -> bool:
+    return type(value) is not type(default) or repr(value) != repr(default)
 
 
 def _with_inner(params: dict[str, Any]) -> dict[str, Any]:

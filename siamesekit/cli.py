@@ -138,6 +138,7 @@ def _train(args: argparse.Namespace) -> Answer:
         device=args.device,
         **dict(_setting(text) for text in args.set),
     )
+    estimator.set_params(callbacks=[*estimator.callbacks, *_ends(args)])
     _check_free(args.out)
     files = siamesekit.data.load_image_folder(args.folder, as_paths=True)
     estimator.fit(files.paths, files.y, groups=files.groups)
@@ -262,6 +263,13 @@ def _classifier(path: str) -> Any:
     return model
 
 
+def _ends(args: argparse.Namespace) -> list[Any]:
+    """Return the callbacks that options ask for."""
+    limit, patience = args.time_limit, args.early_stopping
+    ends = [] if limit is None else [siamesekit.training.TimeLimit(limit)]
+    return ends + ([] if patience is None else [siamesekit.training.EarlyStopping(patience)])
+
+
 def _setting(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -352,6 +360,15 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--device", default="auto")
     own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    own.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="end after the epoch in which it is up"
+    )
+    own.add_argument(
+        "--early-stopping",
+        type=int,
+        metavar="EPOCHS",
+        help="end after so many without a better score; with --set validation=0.2",
+    )
     own.add_argument(
         "--set",
         action="append",

@@ -72,6 +72,8 @@ KINDS = {
     "indexes": Kind("siamesekit.gallery", "collections.abc:Sized", "index"),
     "augmentations": Kind("siamesekit.data", "collections.abc:Callable", "augment"),
     "readers": Kind("siamesekit.data", "collections.abc:Callable", "reader"),
+    # Of these an estimator takes several, so that no argument is one of them.
+    "callbacks": Kind("siamesekit.training", "siamesekit.training.callbacks:Callback"),
 }
 """All kinds of parts: the one list of them. Entry points of a kind have the group
 ``siamesekit.<kind>``."""

@@ -75,6 +75,24 @@ def test_new_classes_are_enrolled_and_identified(folder: Path, tmp_path: Path, c
     assert other["labels"][0] == model.predict([str(folder / "new/h/1.png")])[0]
 
 
+def test_training_ends_when_time_is_up_or_nothing_is_gained(folder: Path, capsys) -> None:
+    common = ["train", folder / "known", "--size", 12, "--quiet", "--set", "max_epochs=50"]
+    short = asked(capsys, *common, "--out", folder / "short", "--time-limit", 1e-9)
+    assert short[0] == 0
+    assert siamesekit.load(folder / "short").history_.epochs == 1
+    # No score is above 1, and few pictures are soon told apart.
+    early = asked(
+        capsys, *common, "--out", folder / "early", "--early-stopping", 1,
+        "--set", "validation=0.4", "--set", 'callbacks=["time-limit"]',
+    )  # fmt: skip
+    assert early[0] == 0
+    model = siamesekit.load(folder / "early")
+    scores = model.history_["validation"]
+    assert len(scores) < 50
+    assert max(scores[:-1]) >= scores[-1]
+    assert len(model.callbacks) == 2
+
+
 def test_no_is_told_by_what_it_ends_with(folder: Path, capsys) -> None:
     pair = folder / "known/a/0.png", folder / "known/a/1.png"
     for model in ("classifier", "verifier"):
@@ -130,6 +148,8 @@ def test_parts_and_the_machine_are_listed(capsys) -> None:
         (["train", "{known}", "--out", "m", "--set", "los=triplet"], "los"),
         (["train", "{known}", "--out", "m", "--set", "loss"], "NAME=VALUE"),
         (["train", "{known}", "--out", "m", "--size", "0"], "size"),
+        (["train", "{known}", "--out", "m", "--time-limit", "-1"], "seconds"),
+        (["train", "{known}", "--out", "m", "--early-stopping", "2"], "needs a validation"),
         (["identify", "{classifier}", "absent.png"], "absent.png"),
         (["identify", "{verifier}", "absent.png"], "SiameseVerifier"),
         (["identify", "{classifier}", "{known}/a/0.png", "-k", "0"], "k"),

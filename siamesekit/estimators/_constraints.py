@@ -1,7 +1,6 @@
 """What the arguments of an estimator may be: one table, looked at before anything runs."""
 
 import os
-from collections.abc import Sequence
 
 from siamesekit import registry
 from siamesekit._checks import (
@@ -24,6 +23,7 @@ from siamesekit.estimators._unknown import check_unknown_label
 from siamesekit.gallery._candidates import check_index
 from siamesekit.training import Checkpoint, resolve_device
 from siamesekit.training._constraints import PLAN
+from siamesekit.training.callbacks import check_callbacks
 from siamesekit.training.device import PRECISIONS
 
 __all__ = ["CONSTRAINTS"]
@@ -45,15 +45,6 @@ def _or_auto(check: Check) -> Check:
 
 def _index(name: str, value: object) -> None:
     check_index(value)
-
-
-def _callbacks(name: str, value: object) -> None:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise InvalidParameterError(
-            f"{name} must be a sequence of callables (line, history); got {shown(value)}."
-        )
-    for k, callback in enumerate(value):
-        check_callable(f"{name}[{k}]", callback, "(line, history)")
 
 
 def _checkpoint(name: str, value: object) -> None:
@@ -97,7 +88,7 @@ CONSTRAINTS: dict[str, Check] = {
     "fpir": number(0.0, 1.0, open_low=True, open_high=True),
     "validation": optional(_validation),
     "held_out": optional(number(0.0, 1.0, open_low=True, open_high=True)),
-    "callbacks": _callbacks,
+    "callbacks": check_callbacks,
     "checkpoint": optional(_checkpoint),
     "reader": optional(_part),
     "n_workers": optional(integer(0, _MOST_WORKERS)),

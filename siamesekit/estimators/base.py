@@ -59,10 +59,11 @@ from siamesekit.miners import Miner
 from siamesekit.registry import ARGUMENTS
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, Items, embed_items
+from siamesekit.training.callbacks import Callback, EpochFunction
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.distributed import common_seed, joined
 from siamesekit.training.items import Augment
-from siamesekit.training.loop import Callback, Validate
+from siamesekit.training.loop import Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 from siamesekit.training.streaming import Streamed
 
@@ -109,7 +110,7 @@ class SiameseEstimator(
         patience: int | None = None,
         chunk_size: int | None = None,
         compile: bool = False,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[EpochFunction | Callback | str] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
         n_workers: int | None = None,

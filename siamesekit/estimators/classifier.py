@@ -34,9 +34,10 @@ from siamesekit.losses import Loss
 from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, TrainingHealthWarning
+from siamesekit.training.callbacks import Callback, EpochFunction
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.items import Augment
-from siamesekit.training.loop import Callback, Validate
+from siamesekit.training.loop import Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
 __all__ = ["SiameseClassifier"]
@@ -119,10 +120,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         Compile backbone and head by ``torch.compile`` for as long as they are trained. It costs
         from seconds to minutes once and needs a C++ compiler; where there is none, training goes on
         without, with a warning. What is fitted is not compiled.
-    callbacks : sequence of callable, default=()
-        Each is called after every epoch with the `TrainingLine` and the `History` so far. What one
-        raises ends training and comes out of `fit`, which then leaves the estimator as it was: so a
-        search gives up a run (``examples/tune_koch.py``).
+    callbacks : sequence of Callback, str or callable, default=()
+        What is told of training and may end it: ``TimeLimit(3600)``, ``EarlyStopping(patience=5)``
+        or ``"early-stopping"``, ``TensorBoardLogger(writer)``; see `siamesekit.training.Callback`.
+        A plain function is called after every epoch with the `TrainingLine` and the `History` so
+        far. What it raises ends training and comes out of `fit`, which then leaves the estimator as
+        it was (and a whole checkpoint, if there is to be one): so a search gives up a run
+        (``examples/tune_koch.py``).
     checkpoint : path-like, Checkpoint or None, default=None
         Where to write the state of training after every epoch, and to go on from if the same run
         is there already: a folder (a file for each run, so that cross-validation and searches may
@@ -227,7 +231,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         patience: int | None = None,
         chunk_size: int | None = None,
         compile: bool = False,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[EpochFunction | Callback | str] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
         n_workers: int | None = None,

@@ -54,10 +54,11 @@ from siamesekit.losses import Loss
 from siamesekit.miners import Miner
 from siamesekit.samplers import Sampler
 from siamesekit.training import Checkpoint, TrainingHealthWarning
+from siamesekit.training.callbacks import Callback, EpochFunction
 from siamesekit.training.device import Device, Precision
 from siamesekit.training.distributed import common_seed
 from siamesekit.training.items import Augment
-from siamesekit.training.loop import Callback, Validate
+from siamesekit.training.loop import Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 from siamesekit.training.streaming import Streamed
 
@@ -163,7 +164,7 @@ class SiameseVerifier(ReadsThresholds):
         patience: int | None = None,
         chunk_size: int | None = None,
         compile: bool = False,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[EpochFunction | Callback | str] = (),
         checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         reader: str | type[Reader] | Reader | None = "image",
         n_workers: int | None = None,

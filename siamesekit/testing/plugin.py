@@ -38,7 +38,9 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
     - indexes: what is added is found, by its score, what is removed is not, and a saved index is
       the same;
     - augmentations: a batch of the same shape and type that depends on the generator alone;
-    - readers: an item from a file, the same twice, and an error where there is no file.
+    - readers: an item from a file, the same twice, and an error where there is no file;
+    - callbacks: an answer that is True, False or None at each moment of a training, whose record
+      stays as it is; a pickle.
 
     Parameters
     ----------

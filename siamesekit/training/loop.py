@@ -1,7 +1,7 @@
 """The one training loop."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import torch
@@ -9,19 +9,21 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from siamesekit._checks import check_callable, check_integer, check_kind, shown
-from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
 from siamesekit.samplers import Sampler
+from siamesekit.training._listeners import Listeners
+from siamesekit.training.callbacks import Callback, EpochFunction, check_callbacks
 from siamesekit.training.checkpoint import Checkpoint, RunFile
 from siamesekit.training.compiling import compiled
-from siamesekit.training.distributed import Team, alone, by_the_first, joined
+from siamesekit.training.distributed import by_the_first, joined
 from siamesekit.training.fingerprint import fingerprint
 from siamesekit.training.history import History
 from siamesekit.training.items import Augment, Items, as_float, as_protocol
 from siamesekit.training.line import TrainingLine
-from siamesekit.training.plan import Callback, Plan, Validate
+from siamesekit.training.plan import Plan, Validate
 from siamesekit.training.run import Run
 
-__all__ = ["Callback", "Plan", "Validate", "train"]
+__all__ = ["Plan", "Validate", "train"]
 
 
 def train(
@@ -33,7 +35,7 @@ def train(
     *,
     augment: Augment | None = None,
     validate: Validate | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[EpochFunction | Callback | str] = (),
     checkpoint: Checkpoint | None = None,
     seed: int = 0,
     facts: Mapping[str, Any] | None = None,
@@ -55,7 +57,12 @@ def train(
     validate : callable, optional
         Scores the line after every epoch. The weights of the best epoch are kept (the later of
         equals).
-    callbacks : sequence of callable
+    callbacks : sequence of callable, Callback or str
+        Each `Callback`, or one by its name, is told of the start, of every epoch and of the end,
+        and may end training in good order. A plain function is called after every epoch with the
+        line and the `History`; what it raises ends training, and comes out of it. Training that is
+        ended so leaves a whole checkpoint, and in the line what was learned. Of several processes,
+        each calls the functions, and the first alone the others.
     checkpoint : Checkpoint, optional
         Written as training goes; where this run has one already, training goes on from there, and
         ends as if it had never stopped.
@@ -78,6 +85,8 @@ def train(
     InvalidParameterError
         If ``plan.patience``, or a schedule that follows the validation score, is given without
         `validate`, or an argument is not what it is to be.
+    UnknownPartError
+        If there is no callback of a name.
     SavedModelError
         If the checkpoint cannot be read or written.
     CheckpointMismatchError
@@ -90,6 +99,8 @@ def train(
     -----
     TrainingHealthWarning
         If a step is not finite, or training collapses.
+    UserWarning
+        If a `Callback` fails after the start: it is not called again.
 
     Notes
     -----
@@ -108,7 +119,7 @@ def train(
     plan = plan or Plan()
     if plan.patience is not None and validate is None:
         raise InvalidParameterError("patience needs a validation; got validation=None.")
-    _check_callbacks(callbacks)
+    check_callbacks("callbacks", callbacks)
     if validate is not None:
         check_callable("validate", validate, "(line) -> score")
     # Whatever mode the caller is in: without gradients nothing would be learned.
@@ -126,25 +137,45 @@ def train(
             if (state := by_the_first(team, file.read)) is not None:
                 with file.explaining():
                     run.load_state_dict(state)
-        quiet = not plan.verbose or (team is not None and not team.leads)
-        bar = tqdm(total=plan.max_epochs, disable=quiet, unit="epoch")
-        with _compiling(run, own), bar:
-            bar.update(run.history.epochs)
-            while not run.is_over():
-                numbers = run.epoch(validate)
-                bar.set_postfix(
-                    {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
-                )
-                bar.update()
-                with alone():
-                    for callback in callbacks:
-                        callback(line, run.history)
-                if team is not None:
-                    team.wait()
-                if file is not None and file.due(run.history.epochs, run.is_over()):
-                    _write(team, file, run)
-        run.finish()
+        if not run.is_over():
+            listeners = Listeners(callbacks, team)
+            with _compiling(run, own):
+                _train(run, listeners, validate, file)
+            run.finish()
+            listeners.end(run.record)
+        else:
+            run.finish()
     return run.history
+
+
+def _train(run: Run, listeners: Listeners, validate: Validate | None, file: RunFile | None) -> None:
+    """Train epoch by epoch, until there is none to come or a callback ends it."""
+    ended = listeners.start(run.record)
+    quiet = not (run.plan.verbose and run.leads)
+    with tqdm(total=run.plan.max_epochs, disable=quiet, unit="epoch") as bar:
+        bar.update(run.history.epochs)
+        while not ended:
+            numbers = run.epoch(validate)
+            bar.set_postfix(
+                {k: f"{numbers[k]:.4g}" for k in ("loss", "validation") if k in numbers}
+            )
+            bar.update()
+            try:
+                told = listeners.epoch(run.line, run.history, run.record)
+            except BaseException:
+                _keep(run, file)
+                raise
+            ended = run.is_over() or told
+            if file is not None and file.due(run.history.epochs, ended):
+                by_the_first(run.team, lambda: file.write(run.state_dict()))
+
+
+def _keep(run: Run, file: RunFile | None) -> None:
+    """Write and leave in the line what was learned; without a word to the other processes."""
+    if file is not None and run.leads:
+        file.write(run.state_dict())
+    with suppress(TrainingDivergedError):
+        run.finish()
 
 
 def _compiling(run: Run, items: Items) -> AbstractContextManager[None]:
@@ -152,10 +183,6 @@ def _compiling(run: Run, items: Items) -> AbstractContextManager[None]:
         return nullcontext()
     some = torch.arange(min(2, len(items)))
     return compiled(run.line, as_float(items.take(some).to(run.device)))
-
-
-def _write(team: Team | None, file: RunFile, run: Run) -> None:
-    by_the_first(team, lambda: file.write(run.state_dict()))
 
 
 def _what_all_must_have(
@@ -177,12 +204,3 @@ def _check_labels(labels: object, n: int) -> None:
         raise InvalidDataError(
             f"labels must be a tensor of int64, one an item, of shape ({n},); got {found}."
         )
-
-
-def _check_callbacks(callbacks: object) -> None:
-    if isinstance(callbacks, str) or not isinstance(callbacks, Sequence):
-        raise InvalidParameterError(
-            f"callbacks must be a sequence of callables (line, history); got {shown(callbacks)}."
-        )
-    for k, callback in enumerate(callbacks):
-        check_callable(f"callbacks[{k}]", callback, "(line, history)")

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 
 from siamesekit._checks import check_all
 from siamesekit.training._constraints import PLAN
-from siamesekit.training.history import History
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
 
-__all__ = ["Callback", "Plan", "Validate"]
+__all__ = ["Plan", "Validate"]
 
 Validate = Callable[[TrainingLine], float]
 """Gets the line in ``eval()`` mode; returns a score, higher = better."""
-
-Callback = Callable[[TrainingLine, History], None]
-"""Called after every epoch, with the line and all numbers so far."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The state of one training run, epoch by epoch and step by step."""
 
 import copy
+import functools
 import math
 import time
 from collections import deque
@@ -14,11 +15,13 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from siamesekit._copying import let_go_of_graphs, load_state
+from siamesekit._params import in_words
 from siamesekit._random import Stream
 from siamesekit.errors import InvalidDataError, InvalidParameterError, TrainingDivergedError
 from siamesekit.samplers import Sampler
 from siamesekit.training._joint_norm import normalising_jointly
 from siamesekit.training.averaging import averaged, final_weights, update_average, weight_average
+from siamesekit.training.callbacks import Record
 from siamesekit.training.chunked import BatchPass
 from siamesekit.training.distributed import alone, current
 from siamesekit.training.drawing import drawing_of
@@ -37,6 +40,7 @@ from siamesekit.training.optimisation import (
 from siamesekit.training.plan import Plan, Validate
 from siamesekit.training.rewind import Rewind, all_finite
 from siamesekit.training.scaling import LossScaler
+from siamesekit.training.stopping import epochs_without_gain
 
 __all__ = ["Run"]
 
@@ -64,7 +68,6 @@ class Run:
     steps: int = 0
     best_score: float = -math.inf
     best_epoch: int = 0
-    better_epoch: int = 0
     best_weights: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -83,14 +86,22 @@ class Run:
         self.average = None if plan.averaging is None else weight_average(self.line, plan.averaging)
         self.scaler = LossScaler() if self.line.precision == torch.float16 else None
         self.monitor = HealthMonitor(_margin_of(self.line))
+        self.validated = False
+        self._began = time.perf_counter()
         self.bad_in_a_row = 0
         self._epochs_begun = 0
         # What is known to have given finite numbers: a batch, and the weights before its step.
         self.good_index: Tensor | None = None
         self.good_weights: dict[str, Any] | None = None
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that writes files and shows progress."""
+        return self.team is None or self.team.leads
+
     def check_validation(self, validate: Validate | None) -> None:
         """Raise `InvalidParameterError` if the schedule follows a score that nothing gives."""
+        self.validated = validate is not None
         plateau = self.weights and isinstance(self.schedule, ReduceLROnPlateau)
         if plateau and self.schedule.mode == "max" and validate is None:  # type: ignore[attr-defined]
             raise InvalidParameterError(
@@ -102,6 +113,42 @@ class Run:
         """Return whether there is no epoch to come."""
         done = self.history.epochs >= self.plan.max_epochs
         return done or not self.weights or self.out_of_patience()
+
+    def record(self) -> Record:
+        """Return where training stands, for callbacks."""
+        columns = {name: list(column) for name, column in self.history.items()}
+        last = {name: column[-1] for name, column in columns.items() if column}
+        return Record(
+            epoch=self.history.epochs,
+            max_epochs=self.plan.max_epochs,
+            numbers={name: number for name, number in last.items() if not math.isnan(number)},
+            history=History(columns),
+            best_epoch=self.best_epoch,
+            seconds=time.perf_counter() - self._began,
+            validated=self.validated,
+            facts=dict(self._facts),
+        )
+
+    @functools.cached_property
+    def _facts(self) -> dict[str, int | float | str | bool | None]:
+        line, plan = self.line, self.plan
+        parts = {name: getattr(line, name) for name in ("backbone", "head", "loss", "miner")}
+        parts |= {"sampler": self.sampler, "augment": self.augment}
+        plain = {
+            name: value if isinstance(value, int | float | None) else in_words(value)
+            for name, value in vars(plan).items()
+            if name != "verbose"
+        }
+        return {
+            **{name: in_words(part) for name, part in parts.items()},
+            **plain,
+            "precision": str(line.precision).removeprefix("torch."),
+            "device": self.device.type,
+            "processes": 1 if self.team is None else self.team.size,
+            "seed": self.seed,
+            "n_items": len(self.items),
+            "n_weights": sum(weight.numel() for weight in self.weights),
+        }
 
     def epoch(self, validate: Validate | None) -> dict[str, float]:
         """Train one epoch, validate, and return its numbers."""
@@ -317,8 +364,6 @@ class Run:
 
     def _keep_best(self, score: float) -> None:
         # Of equals the later weights are kept; but they are no reason to be patient.
-        if score > self.best_score:
-            self.better_epoch = self.history.epochs
         if score >= self.best_score:
             self.best_score, self.best_epoch = score, self.history.epochs
             self.best_weights = copy.deepcopy(final_weights(self.line, self.average))
@@ -326,7 +371,8 @@ class Run:
     def out_of_patience(self) -> bool:
         """Return whether validation has not become better for ``plan.patience`` epochs."""
         patience = self.plan.patience
-        return patience is not None and self.history.epochs - self.better_epoch >= patience
+        scores = self.history.get("validation", [])
+        return patience is not None and epochs_without_gain(scores) >= patience
 
     def finish(self) -> None:
         """Leave the best weights, or the averaged ones, in the line, in ``eval()`` mode.
@@ -357,7 +403,6 @@ class Run:
             "history": dict(self.history),
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
-            "better_epoch": self.better_epoch,
             "best_weights": self.best_weights,
         }
 
@@ -383,7 +428,7 @@ class Run:
         self.history = History(state["history"])
         self.steps = int(state["steps"])
         self.best_score = float(state["best_score"])
-        self.best_epoch, self.better_epoch = int(state["best_epoch"]), int(state["better_epoch"])
+        self.best_epoch = int(state["best_epoch"])
         self.best_weights = state["best_weights"]
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
@@ -447,7 +492,7 @@ def _check_progress(state: dict[str, Any], steps_per_epoch: int) -> None:
     epochs = len(columns[0])
     if any(len(column) != epochs for column in columns):
         raise ValueError("its history has columns of different lengths")
-    bounds = {"steps": epochs * steps_per_epoch, "best_epoch": epochs, "better_epoch": epochs}
+    bounds = {"steps": epochs * steps_per_epoch, "best_epoch": epochs}
     for name, most in bounds.items():
         if type(state[name]) is not int or not 0 <= state[name] <= most:
             raise ValueError(f"its {name} cannot be {state[name]!r}")

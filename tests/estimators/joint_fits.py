@@ -8,14 +8,14 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from siamesekit import SiameseClassifier, SiameseVerifier
-from siamesekit.training import joined
+from siamesekit.training import Callback, Record, TimeLimit, joined
 
 RANK = int(os.environ.get("RANK", "0"))
 
@@ -156,6 +156,37 @@ def callback_raises(folder: Path) -> Any:
     return _said(lambda: classifier(callbacks=[stop]).fit(*data()))
 
 
+class Told(Callback):
+    """Notes what it is told, in this process."""
+
+    heard: ClassVar[list[int]] = []
+
+    def on_epoch(self, record: Record) -> None:
+        self.heard.append(record.epoch)
+
+
+class EndsInOne(Callback):
+    """Would end training in the second process, or in the first after two epochs."""
+
+    def on_epoch(self, record: Record) -> bool:
+        return RANK == 1 or record.epoch == 2
+
+
+def ended_by_one(folder: Path) -> Any:
+    model = classifier(
+        max_epochs=4, callbacks=[Told(), EndsInOne(), TimeLimit(3600 if RANK == 0 else 1e-9)]
+    ).fit(*data())
+    return outcome(model), Told.heard
+
+
+def callback_of_the_first_fails(folder: Path) -> Any:
+    class Fails(Callback):
+        def on_start(self, record: Record) -> None:
+            raise KeyError(f"process {RANK}")
+
+    return _said(lambda: classifier(callbacks=[Fails()]).fit(*data()))
+
+
 def own_norm(folder: Path) -> Any:
     class Odd(nn.BatchNorm1d):
         pass
@@ -188,7 +219,8 @@ def after_all(folder: Path) -> Any:
 
 SCENARIOS = [
     plain, unlike_networks, verifier, transform_shared, resumed, other_data, other_size, other_rate,
-    other_epochs, other_network, one_refuses, callback_raises, own_norm, other_items_to_embed,
+    other_epochs, other_network, one_refuses, callback_raises, ended_by_one,
+    callback_of_the_first_fails, own_norm, other_items_to_embed,
     not_a_checkpoint, after_all,
 ]  # fmt: skip
 

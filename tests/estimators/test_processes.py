@@ -149,6 +149,16 @@ def test_what_one_raises_the_others_name(joint: Joint) -> None:
     assert "process 1 failed: KeyError: 'enough'" in first
 
 
+def test_callbacks_are_told_in_the_first_process_and_end_training_in_all(joint: Joint) -> None:
+    (one, heard), (other, silent) = (own["ended_by_one"] for own in joint.found)
+    assert heard == [1, 2]
+    assert silent == []
+    assert_same(one, other)
+    assert_same(script.outcome(script.classifier().fit(*script.data())), one, atol=1e-4)
+    for own in joint.found:
+        assert own["callback_of_the_first_fails"] == "KeyError: 'process 0'"
+
+
 @pytest.mark.parametrize(
     ("scenario", "error"),
     [("own_norm", "InvalidParameterError"), ("not_a_checkpoint", "SavedModelError")],
