@@ -91,15 +91,28 @@ class _Moments:
 
 @torch.no_grad()
 def _moments(x: Tensor, team: Team, share: Share) -> _Moments:
-    own_variance, own_mean = torch.var_mean(x.float(), _all_but_channels(x), correction=0)
-    n = own_mean.new_full((1,), x.numel() / x.shape[1] if share.counts else 0.0)
+    n, mean, spread = _own_moments(x, share)
+    # Each process's stand in a row of their own: one exchange, and the same sums on each.
+    rows = n.new_zeros(team.size, 1 + 2 * len(mean))
+    rows[team.rank] = torch.cat([n, mean, spread])
+    number, means, spreads = team.sum(rows).split([1, len(mean), len(mean)], dim=1)
+    total = number.sum()
+    mean = (number * means).sum(0) / total
+    # About the mean of all (Chan et al. 1979): squares less the square of the mean would lose the
+    # digits.
+    spread = (spreads + number * (means - mean).square()).sum(0)
+    return _Moments(total, mean, spread / total, share.counts)
+
+
+def _own_moments(x: Tensor, share: Share) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the number of values a channel, (1,), their mean, and the sum of squares about it."""
+    size = x.numel() / x.shape[1]
+    # What torch's own layer takes them by: several times faster than `var_mean` on a CPU.
+    mean, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)[1:]
+    mean, variance = mean.float(), inverse.float().square().reciprocal()
     if not share.counts:
-        own_mean, own_variance = torch.zeros_like(own_mean), torch.zeros_like(own_variance)
-    total = team.sum(torch.cat([n, n * own_mean]))
-    number, mean = total[0], total[1:] / total[0]
-    # About the mean of all: squares less the square of the mean would lose the digits.
-    spread = team.sum(n * (own_variance + (own_mean - mean).square()))
-    return _Moments(number, mean, spread / number, share.counts)
+        size, mean, variance = 0.0, torch.zeros_like(mean), torch.zeros_like(variance)
+    return mean.new_full((1,), size), mean, size * variance
 
 
 def _keep_statistics(layer: Any, moments: _Moments) -> None:
@@ -138,9 +151,9 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         (grad,), mean, variance = grads, ctx.moments.mean, ctx.moments.variance
-        # With the statistics taken as fixed: of x, and sums over the own batch.
-        fixed, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            grad, x, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        # With the statistics taken as fixed: sums over the own batch.
+        _, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad, x, weight, mean, variance, None, None, False, ctx.eps, [False, True, True]
         )
         width = len(mean)
         sums = ctx.team.sum(torch.cat([of_weight.float(), of_bias.float()])) / ctx.moments.n
@@ -148,7 +161,8 @@ class _Normalise(torch.autograd.Function):
         scale = inverse if weight is None else inverse * weight
         slope = -scale * inverse * sums[:width]
         offset = -scale * sums[width:] - slope * mean
-        whole = torch.addcmul(fixed + _along(offset, x), x, _along(slope, x))
+        moved = torch.addcmul(_along(offset, x), x, _along(slope, x))
+        whole = moved.addcmul_(grad, _along(scale, x))
         if not ctx.moments.counts:
             whole = torch.zeros_like(whole)
         trained = weight is not None
