@@ -522,7 +522,7 @@ EXPERIMENTS = {
         recipes.omniglot_any_pen,
         background,
         THIRTY,
-        28,
+        56,
         (lake, evaluation_alphabets, verification, mnist),
         turned=True,
     ),

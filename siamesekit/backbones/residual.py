@@ -1,5 +1,7 @@
 """A small residual network for small images."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,6 +37,9 @@ class ResidualNet(Backbone):
     norm : {"batch", "group"}
         Normalisation: over the batch, or over groups of the channels of each image, which embeds
         each image on its own. Training in chunks (``chunk_size``) asks for the latter.
+    dim : int, optional
+        Numbers of the embedding: a linear map of the last feature map, learnt with the rest. By
+        default the map itself, flattened, is the embedding.
 
     Notes
     -----
@@ -51,15 +56,22 @@ class ResidualNet(Backbone):
     channels_last = True
 
     def __init__(
-        self, widths: tuple[int, ...] = (32, 64, 128), blocks: int = 1, norm: str = "batch"
+        self,
+        widths: tuple[int, ...] = (32, 64, 128),
+        blocks: int = 1,
+        norm: str = "batch",
+        dim: int | None = None,
     ) -> None:
         super().__init__()
         check_integers("widths", widths, low=1)
         check_integer("blocks", blocks, low=1)
         check_norm(norm)
+        if dim is not None:
+            check_integer("dim", dim, low=1)
         self.widths = widths
         self.blocks = blocks
         self.norm = norm
+        self.dim = dim
 
     def layers(self, input_shape: Shape) -> nn.Module:  # noqa: D102
         channels, height, width = check_image_shape(type(self).__name__, input_shape)
@@ -80,7 +92,12 @@ class ResidualNet(Backbone):
                 halve = stage > 0 and block == 0
                 modules.append(_Block(before, after, 2 if halve else 1, self.norm))
                 before = after
-        return nn.Sequential(*modules, _Grid(_GRID))
+        modules.append(_Grid(_GRID))
+        if self.dim is not None:
+            halvings = len(self.widths) - 1 + (stride == 2)
+            cells = [min(_GRID, math.ceil(side / 2**halvings)) for side in (height, width)]
+            modules.append(nn.Linear(before * math.prod(cells), self.dim, bias=False))
+        return nn.Sequential(*modules)
 
 
 class _Block(nn.Module):

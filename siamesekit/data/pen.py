@@ -15,6 +15,8 @@ from siamesekit.registry import register
 __all__ = ["RandomPen"]
 
 _WIDEST = 0.5
+# Of the grid of shifts, along each side.
+_POINTS = 5
 _Extreme = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -22,9 +24,9 @@ _Extreme = Callable[[Tensor, Tensor], Tensor]
 class RandomPen(Part):
     """Move each drawing, and draw it again with a pen, a focus and an ink of its own.
 
-    In this order: an affine map onto a finer canvas; strokes made wider or thinner there by a
-    round nib; the canvas averaged down to the image's pixels; a blur; weaker ink. All of it stays
-    on the device of the batch, without a loop over images. Ink is what is above the paper.
+    In this order: an affine map and a bend onto a finer canvas; strokes made wider or thinner there
+    by a round nib; the canvas averaged down to the image's pixels; a blur; weaker ink. All of it
+    stays on the device of the batch, without a loop over images. Ink is what is above the paper.
 
     Parameters
     ----------
@@ -44,6 +46,10 @@ class RandomPen(Part):
         its square.
     fill : float
         Value of the paper, in the units of the batch.
+    bend : float
+        Of the smooth distortion [2]_ that follows the affine map: the largest standard deviation
+        of the shift of a point, as a share of half the image's side, in [0, 0.5]. The shifts of a
+        grid of 5×5 points are drawn, those between are interpolated.
 
     Notes
     -----
@@ -53,6 +59,8 @@ class RandomPen(Part):
     References
     ----------
     .. [1] J. Serra, "Image analysis and mathematical morphology", Academic Press, 1982, ch. II.
+    .. [2] P. Simard, D. Steinkraus, J. Platt, "Best practices for convolutional neural networks
+       applied to visual document analysis", ICDAR 2003, §2.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class RandomPen(Part):
         p: float = 0.7,
         fine: int = 2,
         fill: float = 0.0,
+        bend: float = 0.0,
     ) -> None:
         if not isinstance(width, tuple | list) or len(width) != 2:
             raise InvalidParameterError(f"width must be a pair (low, high); got {shown(width)}.")
@@ -77,6 +86,7 @@ class RandomPen(Part):
         check_number("p", p, low=0.0, high=1.0)
         check_integer("fine", fine, low=1, high=8)
         check_number("fill", fill)
+        check_number("bend", bend, low=0.0, high=0.5)
         self.width = width
         self.blur = blur
         self.contrast = contrast
@@ -87,6 +97,7 @@ class RandomPen(Part):
         self.p = p
         self.fine = fine
         self.fill = fill
+        self.bend = bend
         self._affine()  # which checks what it is given
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -137,7 +148,18 @@ class RandomPen(Part):
         maps = self._affine().matrices(n, generator, aspect=width / height)
         shape = [n, channels, height * self.fine, width * self.fine]
         grid = F.affine_grid(maps, shape, align_corners=False)
+        if self.bend:
+            grid = grid + self._shifts(n, shape[2:], generator)
         return F.grid_sample(ink, grid, align_corners=False)
+
+    def _shifts(self, n: int, sides: list[int], generator: torch.Generator) -> Tensor:
+        """Return how far each point of a canvas is shifted, (n, h, w, 2), sides being 2 long."""
+        device = generator.device
+        points = torch.randn(n, 2, _POINTS, _POINTS, generator=generator, device=device)
+        amount = torch.rand(n, 1, 1, 1, generator=generator, device=device)
+        points = points * (self.bend * amount)
+        shifts = F.interpolate(points, size=sides, mode="bicubic", align_corners=True)
+        return shifts.permute(0, 2, 3, 1)
 
     def _part(self, n: int, generator: torch.Generator, low: float, high: float) -> Tensor:
         """Return amounts in [low, high), 0 where the change takes no part, (n, 1, 1, 1)."""

@@ -95,7 +95,8 @@ def _moments(x: Tensor, team: Team, share: Share) -> _Moments:
     # Each process's stand in a row of their own: one exchange, and the same sums on each.
     rows = n.new_zeros(team.size, 1 + 2 * len(mean))
     rows[team.rank] = torch.cat([n, mean, spread])
-    number, means, spreads = team.sum(rows).split([1, len(mean), len(mean)], dim=1)
+    sums = team.sum(rows)
+    number, means, spreads = torch.split(sums, [1, len(mean), len(mean)], dim=1)
     total = number.sum()
     mean = (number * means).sum(0) / total
     # About the mean of all (Chan et al. 1979): squares less the square of the mean would lose the
