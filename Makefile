@@ -12,6 +12,9 @@ NUMERIC := $(wildcard $(addprefix tests/,heads losses miners backbones samplers 
 # What starts processes of its own takes minutes, and computes by the same kernels as the rest.
 NUMERIC += $(addprefix --ignore=tests/,training/test_distributed.py estimators/test_processes.py)
 
+# A process a core; what a module's tests share is made once.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadscope
+
 .PHONY: demo test lint unit numeric docs clean
 
 demo: $(VENV)/.installed-demo
@@ -25,14 +28,14 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy --strict siamesekit
 
 unit: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(PYTEST)
 
 # Under other kernels than the best that the processor has, other numbers of threads, in bfloat16
 # wherever precision="auto", and in an order drawn anew.
 numeric: $(VENV)/.installed-test
-	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(NUMERIC)
-	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 SIAMESEKIT_TEST_PRECISION=bfloat16 \
-		$(BIN)/python -m pytest -p randomly $(NUMERIC)
+	ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=1 $(PYTEST) $(NUMERIC)
+	ATEN_CPU_CAPABILITY=avx2 OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive \
+		SIAMESEKIT_TEST_PRECISION=bfloat16 $(PYTEST) -p randomly $(NUMERIC)
 
 # Without a warning, or not at all. The tutorials run: some three minutes on one thread.
 docs: $(VENV)/.installed-docs

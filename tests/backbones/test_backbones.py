@@ -102,6 +102,8 @@ def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
         (lambda: ResidualNet(norm="layer"), "norm must be one of 'batch', 'group'; got 'layer'"),
         (lambda: Conv4(norm=None), "norm must be one of"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks=1.5), "blocks"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(dim=0), "dim"),
+        (lambda: ResidualNet(dim=1.5), "dim"),  # type: ignore[arg-type]
         (lambda: MLP(hidden=(0,)), "hidden"),
         (lambda: MnistMLP(dropout=1.0), "dropout"),
     ],
@@ -137,3 +139,12 @@ def test_a_shape_may_be_a_list_or_a_size_and_weights_made_in_inference_mode_trai
         backbone = MLP().build([3])  # type: ignore[arg-type]
     assert backbone.build(torch.Size([3])).input_shape == (3,)
     backbone(torch.rand(4, 3)).sum().backward()
+
+
+@pytest.mark.parametrize("side", [8, 9, 15, 19, 20, 21, 28, 33, 57])
+@pytest.mark.parametrize("widths", [(4,), (4, 4, 4), (4, 4, 4, 4, 4)])
+def test_a_residual_network_has_as_many_numbers_as_asked_for(
+    side: int, widths: tuple[int, ...]
+) -> None:
+    network = ResidualNet(widths, dim=7).build((1, side, side + 3)).eval()
+    assert network(torch.rand(2, 1, side, side + 3)).shape == (2, 7)

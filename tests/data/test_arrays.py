@@ -18,6 +18,9 @@ class Picture:
     def __init__(self, pixels: np.ndarray, mode: str = "L") -> None:
         self.pixels, self.mode = pixels, mode
 
+    def __repr__(self) -> str:
+        return f"Picture({self.mode})"
+
     @property
     def __array_interface__(self) -> dict[str, object]:
         return self.pixels.__array_interface__  # type: ignore[return-value]

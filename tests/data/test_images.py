@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -81,7 +83,7 @@ def test_only_bytes_are_resized(images: ImageSet) -> None:
 WRONG = [None, 5, 1.5, "x", b"", [], True, object(), np.array(3), np.zeros((2, 2)), {}]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: re.sub(" at 0x.*", ">", repr(wrong)))
 class TestWhatIsNone:
     """Everything is refused by name that is no array, no column, no group, no set of images."""
 

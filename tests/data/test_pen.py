@@ -61,6 +61,25 @@ def test_a_stroke_is_wider_by_the_share_of_the_side(added: float, fine: int) -> 
     assert drawn.max() <= 1 + 1e-6
 
 
+def test_a_bend_moves_ink_smoothly_by_as_much_as_asked_for() -> None:
+    x = stroke(6).expand(64, -1, -1, -1)
+    rows = torch.arange(40.0)
+
+    def places(bend: float) -> torch.Tensor:
+        """Where each row's ink is, (64, rows with ink)."""
+        ink = only(bend=bend)(x, gen())[:, 0, 12:-12]
+        return (ink * rows).sum(2) / ink.sum(2)
+
+    straight, little, more = places(0.0), places(0.02), places(0.08)
+    assert straight.std(1).max() < 1e-4
+    # The same draws, four times as large.
+    assert float(more.std(1).mean() / little.std(1).mean()) == pytest.approx(4, rel=0.1)
+    # Twenty pixels are half a side; the mean of the amounts is a half.
+    assert (more - 19.5).abs().mean() < 0.08 * 20
+    # Neighbouring rows move alike: the points stand ten pixels apart.
+    assert (more.diff(dim=1).abs().mean()) < 0.5
+
+
 def test_a_nib_is_nearly_round() -> None:
     x = torch.zeros(1, 1, 65, 65)
     x[..., 32, 32] = 1

@@ -17,14 +17,19 @@ def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
     assert recipe(start="omniglot").learning_rate < recipe().learning_rate
 
 
-def test_any_pen_goes_on_from_the_box_with_other_pens_alone() -> None:
-    recipe, plain = omniglot_any_pen(max_epochs=3), omniglot_best(3, start="omniglot")
+def test_any_pen_sees_more_pixels_and_other_pens_and_is_else_the_best() -> None:
+    recipe, plain = omniglot_any_pen(max_epochs=3, dim=5), omniglot_best(3, whitened=False)
     assert isinstance(recipe.augment, RandomPen)
     assert recipe.augment.width[1] > 0
     assert isinstance(recipe.backbone.backbone, ResidualNet)
+    assert recipe.backbone.build((1, 56, 56)).eval()(torch.rand(2, 1, 56, 56)).shape == (2, 40)
     ours, theirs = (r.get_params(deep=False) for r in (recipe, plain))
-    same = ("max_epochs", "learning_rate", "schedule", "averaging", "random_state")
-    assert [ours[name] for name in same] == [theirs[name] for name in same]
+    differing = {"augment", "backbone", "loss", "sampler"}
+    assert {k: v for k, v in ours.items() if k not in differing} == {
+        k: v for k, v in theirs.items() if k not in differing
+    }
+    for name in ("loss", "sampler"):
+        assert ours[name].get_params() == theirs[name].get_params()
 
 
 def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
@@ -32,7 +37,7 @@ def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
         _ = TurnedNet().inner
 
 
-@pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
+@pytest.mark.parametrize("recipe", [omniglot_best, omniglot_any_pen, vinyals])
 @pytest.mark.parametrize("widths", [5, (), (0,), (8.5,), "ab", None])
 def test_widths_are_a_few_whole_numbers(recipe, widths: object) -> None:
     with pytest.raises(InvalidParameterError, match="widths"):
