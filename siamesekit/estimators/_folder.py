@@ -1,4 +1,4 @@
-"""A folder of one json file and some safetensors files, whole at every moment.
+"""A folder of one json file, some safetensors files and a card, whole at every moment.
 
 Tensors are written first, under names that the folder's model.json does not use; then one
 ``os.replace`` of model.json takes the folder from the old model to the new one; then files that
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,14 +23,25 @@ from safetensors.torch import load as tensors_from
 from safetensors.torch import save as bytes_from
 from torch import Tensor
 
-from siamesekit._files import alone_in, is_stale, mode_of, open_regular, sync_folder, write_whole
+from siamesekit._files import (
+    alone_in,
+    is_stale,
+    mode_of,
+    open_regular,
+    read_bounded,
+    sync_folder,
+    write_whole,
+)
 from siamesekit.errors import InvalidParameterError, ModelNotWrittenError, SavedModelError
+from siamesekit.estimators._card import is_own
 
-__all__ = ["DESCRIPTION", "FORMAT", "Files", "opened", "write"]
+__all__ = ["CARD", "DESCRIPTION", "FORMAT", "Files", "opened", "write"]
 
 FORMAT = 2
 """Version of what a folder holds; 1 had no checksum over the description."""
 DESCRIPTION = "model.json"
+CARD = "README.md"
+_MOST_CARD = 2**22
 
 # A description holds labels and numbers, no weights: a gallery of millions fits.
 _MOST_TEXT = 2**28
@@ -97,7 +109,10 @@ class Files(NamedTuple):
 
 
 def write(
-    path: Path, description: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]
+    path: Path,
+    description: Mapping[str, Any],
+    tensors: Mapping[str, Mapping[str, Tensor]],
+    card: str,
 ) -> None:
     """Write a model so that the folder holds at every moment the old one or the new, and whole.
 
@@ -108,6 +123,9 @@ def write(
     description : mapping
         What json can hold.
     tensors : mapping from file stem to mapping from name to Tensor
+    card : str
+        Text beside the model. It is written last, and not in the place of what another hand wrote;
+        that it could not be is a warning.
 
     Raises
     ------
@@ -126,6 +144,7 @@ def write(
             with alone_in(folder) as alone:
                 _refuse_foreign(folder, path)  # now that nobody else writes
                 _write_in(folder, description, tensors, alone)
+                _write_card(folder, card)
         except BaseException:
             if is_new:
                 with suppress(OSError):
@@ -167,6 +186,19 @@ def _write_in(
         with suppress(OSError):
             os.unlink(folder / name)
     _sweep(folder, now, alone)
+
+
+def _write_card(folder: Path, card: str) -> None:
+    file, mode = folder / CARD, mode_of(folder / DESCRIPTION)
+    try:
+        if os.path.lexists(file) and not is_own(read_bounded(file, _MOST_CARD).decode()):
+            said = "was written or changed by hand, and stays as it is; `card` has the new one"
+        else:
+            write_whole(file, card.encode(), mode, _MARK)
+            return
+    except (OSError, UnicodeDecodeError) as error:  # the model is whole without it
+        said = f"cannot be written, the model was: {error}"
+    warnings.warn(f"{file} {said}.", stacklevel=4)
 
 
 def _serialized(stem: str, tensors: Mapping[str, Tensor]) -> bytes:

@@ -32,6 +32,7 @@ from siamesekit.estimators._calibration import HELD_OUT, TRAINING
 from siamesekit.estimators._fitting import make_line
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._input_kind import InputKind
+from siamesekit.estimators._making import read_made
 from siamesekit.estimators._old_format import upgraded
 from siamesekit.estimators._standardizer import Standardizer
 from siamesekit.training import History, TrainingLine, resolve_device
@@ -86,6 +87,7 @@ def describe(estimator: Any) -> tuple[dict[str, Any], dict[str, Tensor]]:
             "chosen_classes": _classes(estimator.chosen_classes_),
             "history": encode(dict(estimator.history_)),
             **_comparison(estimator),
+            "training": estimator.training_,
             "extra_state": extra,
         },
     }
@@ -279,6 +281,8 @@ def restore(
     compared = fitted.comparison()
     if compared is not None:
         estimator.validation_score_, estimator.baselines_ = compared
+    # None in models from before there was such a note.
+    estimator.training_ = read_made(fitted.get("training"))
     estimator.device_ = _device(estimator.device)
     line, has_loss = _make_line(estimator, description["parts"], files, given)
     estimator.precision_ = line.precision

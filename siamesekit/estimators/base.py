@@ -2,11 +2,12 @@
 
 import copy
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_all, check_choice, check_path, near_matches
+from siamesekit._checks import check_all, check_choice, check_path, near_matches, shown
 from siamesekit._copying import copied
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
@@ -33,6 +34,7 @@ from siamesekit.estimators._calibration import (
     few_classes,
     items_to_calibrate_on,
 )
+from siamesekit.estimators._card import card_of
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._explaining import explain
 from siamesekit.estimators._exporting import export
@@ -48,9 +50,16 @@ from siamesekit.estimators._inputs import (
     learn_items,
     read_items,
 )
+from siamesekit.estimators._making import figure_of_episodes, made_of
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
 from siamesekit.estimators._streams import check_agreement, labels_of
-from siamesekit.evaluation import CalibrationReport, Explanation, OneShotValidation, score_episodes
+from siamesekit.evaluation import (
+    CalibrationReport,
+    Explanation,
+    OneShotValidation,
+    Result,
+    score_episodes,
+)
 from siamesekit.evaluation._facts import facts_of
 from siamesekit.evaluation._inputs import label_codes
 from siamesekit.heads import Head
@@ -91,6 +100,11 @@ class SiameseEstimator(
 
     trained_classes_: np.ndarray | None
     chosen_classes_: np.ndarray | None
+    training_: dict[str, Any] | None
+
+    # What a card says it does, and how it is used.
+    _summary: ClassVar[str] = ""
+    _usage: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -261,6 +275,7 @@ class SiameseEstimator(
         self.__dict__ = fresh.__dict__
 
     def _fit(self, X: ItemsLike, y: ArrayLike | None, groups: ArrayLike | None) -> None:
+        begun = time.perf_counter()
         check_all(CONSTRAINTS, self.get_params(deep=False))
         given = read_items(self, X)
         if isinstance(given, Streamed) and y is None and given.labelled:
@@ -290,7 +305,7 @@ class SiameseEstimator(
             self._own_validation(tuple(items.shape[1:])),
         )
         self._train(material, seed)
-        self._compare(given, codes, kept, chose, material.validate)
+        figure = self._compare(given, codes, kept, chose, material.validate)
         chosen = codes[kept[chose]]
         self.trained_classes_ = classes[np.unique(codes[kept[~chose]])]
         self.chosen_classes_ = self._classes_that_chose(classes[np.unique(chosen)])
@@ -313,6 +328,14 @@ class SiameseEstimator(
             if kinds is not None and len(np.unique(kinds)) < 2:
                 kinds = None  # of one kind nobody can tell how much kinds differ
             self._keep_strangers(vectors[pairs.to(vectors.device)], labels[pairs.numpy()], kinds)
+        self.training_ = made_of(
+            self.device_,
+            time.perf_counter() - begun,
+            n_items=len(given),
+            n_classes=len(classes),
+            n_groups=None if group_codes is None else len(np.unique(group_codes)),
+            validation=figure,
+        )
 
     def _learn_items(self, given: Tensor | Streamed) -> Tensor | Streamed:
         """Return training items as the network takes them; note what others are to be like."""
@@ -355,20 +378,25 @@ class SiameseEstimator(
         kept: IntArray,
         chose: np.ndarray,
         validate: Validate | None,
-    ) -> None:
-        """Keep what baselines get on the classes that chose among epochs; warn if they get more."""
+    ) -> dict[str, Any] | None:
+        """Keep what baselines get on the classes that chose among epochs; warn if they get more.
+
+        Return the figure of what was trained, for its card.
+        """
         if not isinstance(validate, OneShotValidation):
-            return  # nobody can tell what another function looks at
+            return None  # nobody can tell what another function looks at
         own = self.validation
+        shares = score_episodes(self._embed(validate.items), validate.episodes, self.head_)
         rows = torch.from_numpy(kept[chose]).to(given.device)
         self.validation_score_, self.baselines_ = beside_episodes(
-            score_episodes(self._embed(validate.items), validate.episodes, self.head_),
+            shares,
             validate.episodes,
             given[torch.from_numpy(kept[~chose]).to(given.device)],
             codes[kept[~chose]],
             own.items if isinstance(own, OneShotValidation) else given[rows],
             verbose=self.verbose,
         )
+        return figure_of_episodes(shares, validate.episodes)
 
     def _classes_that_chose(self, held_out: np.ndarray) -> np.ndarray:
         """Return the classes whose score chose among epochs, sorted."""
@@ -613,23 +641,62 @@ class SiameseEstimator(
 
     # -- saving -------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that was fitted to a folder (json and safetensors; no pickle).
+    def card(self, results: Sequence[Result] = ()) -> str:
+        """Return what this model is, as a model card: Markdown, with a head of YAML for programs.
+
+        How to use it, the parts with their parameters, the data it was trained on, figures with
+        their intervals and protocols, and versions, machine, time and commit: all from what the
+        estimator knows. `save` writes it beside the model, as ``README.md``.
+
+        Parameters
+        ----------
+        results : sequence of Result
+            Figures to be told, as `siamesekit.evaluation.episode_accuracy` and others return them.
+            The score of the classes that chose the epoch, and those of baselines, are told anyway.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `results` are none, or the network holds what cannot be saved.
+        NotFittedError
+            If nothing is fitted.
+
+        Examples
+        --------
+        >>> from siamesekit import SiameseClassifier
+        >>> "## How to use it" in SiameseClassifier.from_pretrained("omniglot").card()
+        True
+        """
+        check_is_fitted(self)
+        own, figures = self._at_once(), _check_results(results)
+        return card_of(own, _saving.describe(own)[0], figures)
+
+    def save(self, path: str | os.PathLike[str], results: Sequence[Result] = ()) -> None:
+        """Write all that was fitted to a folder (json and safetensors; no pickle), and its card.
 
         Parameters
         ----------
         path : path-like
             A new folder, an empty one, or one saved before: its model is replaced as a whole, and
-            whatever else lies there stays. A link to a folder stays a link.
+            whatever else lies there stays, a ``README.md`` that was changed by hand too. A link to
+            a folder stays a link.
+        results : sequence of Result
+            Figures for the card: see `card`.
 
         Raises
         ------
         InvalidParameterError
-            If `path` holds something else, or the network holds what cannot be written.
+            If `path` holds something else, `results` are none, or the network holds what cannot
+            be written.
         ModelNotWrittenError
             If the disk is full, or the folder may not be written to.
         NotFittedError
             If there is nothing to save.
+
+        Warns
+        -----
+        UserWarning
+            If the model is written but its card is not, or the card there was written by hand.
 
         Notes
         -----
@@ -642,11 +709,13 @@ class SiameseEstimator(
         `random_state`, the path of a `checkpoint`) is left out; `load` says so.
         """
         check_is_fitted(self)
-        checked = check_path("path", path)
+        checked, figures = check_path("path", path), _check_results(results)
         own = self._at_once()
         state, tensors = own._state()
         description, weights = _saving.describe(own)
-        _folder.write(checked, description | {"state": state}, {"weights": weights, **tensors})
+        card = card_of(own, description, figures)
+        files = {"weights": weights, **tensors}
+        _folder.write(checked, description | {"state": state}, files, card)
 
     def export(self, folder: str | os.PathLike[str]) -> None:
         """Write a folder that answers without torch and siamesekit: NumPy and onnxruntime do.
@@ -831,6 +900,14 @@ class SiameseEstimator(
 
     def _embed(self, items: Tensor | Items) -> Tensor:
         return embed_items(self.backbone_, items, self.device_, self.precision_)
+
+
+def _check_results(results: object) -> Sequence[Result]:
+    if not isinstance(results, list | tuple) or not all(isinstance(r, Result) for r in results):
+        raise InvalidParameterError(
+            f"results must be a list of siamesekit.evaluation.Result; got {shown(results)}."
+        )
+    return results
 
 
 def family() -> dict[str, type[SiameseEstimator]]:

@@ -184,6 +184,10 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     trained_classes_, chosen_classes_ : ndarray, or None
         Sorted classes that were trained on, and that chose among epochs (held out by
         `validation`); none of either may be tested on. None where a saved model does not say.
+    training_ : dict, or None
+        What `card` says of training beside the parameters: numbers of items, classes and groups,
+        seconds, day, machine, versions and commit, and the score of the classes that chose among
+        epochs with its interval. None where a saved model does not say.
     input_shape_ : tuple of int
         Shape of an item: ``(f,)`` or ``(c, h, w)``.
     n_features_in_ : int
@@ -207,6 +211,16 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     >>> clf.classes_
     array([0, 1, 2, 3, 4, 5, 6, 7, 9])
     """
+
+    _summary = (
+        "Tells which of the enrolled classes an item is of, by likeness to examples of them; new "
+        "classes are enrolled from one example each, without training."
+    )
+    _usage = (
+        "model.enroll(X_new, y_new)  # one example of each new class will do",
+        "model.predict(X)",
+        "model.predict_proba(X)",
+    )
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class SiameseEmbedder(SiameseEstimator):
         What items were like in training.
     embedding_size_ : int
         Numbers in an embedding, ``d``.
+    training_ : dict, or None
+        What the card says of training: see `SiameseClassifier`.
     device_ : torch.device
     precision_ : torch.dtype
 
@@ -55,3 +57,6 @@ class SiameseEmbedder(SiameseEstimator):
     >>> model.fit(X[:500], y[:500]).score(X[500:700], y[500:700]) > 0.9
     True
     """
+
+    _summary = "Embeds items as vectors: those of one class lie together, of unseen classes too."
+    _usage = ("model.transform(X)  # embeddings, a row an item",)

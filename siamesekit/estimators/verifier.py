@@ -2,6 +2,7 @@
 
 import copy
 import os
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -30,6 +31,7 @@ from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._fitting import Material, hold_out
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._inputs import read_items
+from siamesekit.estimators._making import figure_of_pairs, made_of
 from siamesekit.estimators._pairs import (
     Pairs,
     check_as_many,
@@ -121,6 +123,8 @@ class SiameseVerifier(ReadsThresholds):
         As of `SiameseClassifier`; of given pairs, areas under the ROC curve.
     backbone_, head_, loss_, history_, input_shape_, embedding_size_, device_, precision_
         As of `SiameseClassifier`.
+    training_ : dict, or None
+        What `card` says of training: see `SiameseClassifier`.
     trained_classes_, chosen_classes_ : ndarray, or None
         Sorted classes that were trained on, and that chose among epochs; None after a fit on given
         pairs, where they are not known.
@@ -144,6 +148,12 @@ class SiameseVerifier(ReadsThresholds):
     """
 
     held_out_pairs_: ScoredPairs | None
+
+    _summary = "Tells whether two items are of one class, of classes that it need not have seen."
+    _usage = (
+        "model.predict(A, B)  # 1 where A[k] and B[k] are of one class",
+        "model.similarity(A, B)  # each with each, in [0, 1]",
+    )
 
     def __init__(
         self,
@@ -285,6 +295,7 @@ class SiameseVerifier(ReadsThresholds):
         return self.fit(A, B, same, groups)
 
     def _fit_pairs(self, A: ItemsLike, B: ItemsLike, same: ArrayLike, groups: Any) -> None:
+        begun = time.perf_counter()
         check_all(CONSTRAINTS, self.get_params(deep=False))
         a = read_items(self, A, name="A")
         b = read_items(self, B, expected=tuple(a.shape[1:]), name="B")
@@ -305,31 +316,44 @@ class SiameseVerifier(ReadsThresholds):
         validation = self._own_validation(tuple(items.shape[1:]))
         material = of_pairs(self, pairs.chosen(kept), seed, validation)
         self._train(material, seed)
-        self._compare_on_pairs(items, pairs.chosen(kept), material)
+        figure = self._compare_on_pairs(items, pairs.chosen(kept), material)
         self.trained_classes_ = self.chosen_classes_ = None
         judged = pairs.chosen(held if held.any() else kept)
         self._calibrate_on_pairs(judged, HELD_OUT if held.any() else TRAINING)
+        self.training_ = made_of(
+            self.device_,
+            time.perf_counter() - begun,
+            n_items=len(items),
+            n_pairs=len(truth),
+            validation=figure,
+        )
 
     def _compare_on_pairs(
         self, given: torch.Tensor | Streamed, pairs: Pairs, material: Material
-    ) -> None:
-        """Keep what baselines get on the pairs that chose among epochs; warn if they get more."""
+    ) -> dict[str, Any] | None:
+        """Keep what baselines get on the pairs that chose among epochs; warn if they get more.
+
+        Return the figure of what was trained, for its card.
+        """
         judged = material.validate
         if not isinstance(judged, PairValidation):
-            return  # nobody can tell what another function looks at
+            return None  # nobody can tell what another function looks at
         vectors = self._embed(pairs.items)
         i, j = torch.from_numpy(judged.first), torch.from_numpy(judged.second)
+        scores = score_pairs(self.head_, vectors, i, j)
         ends = np.unique([pairs.first, pairs.second])
         held_out = pairs.units[np.unique([judged.first, judged.second])]
         trained = ends[~np.isin(pairs.units[ends], held_out)]
         self.validation_score_, self.baselines_ = beside_pairs(
-            score_pairs(self.head_, vectors, i, j),
+            scores,
             judged,
             given[torch.from_numpy(trained).to(given.device)],
             pairs.clusters[trained],
             given,
             verbose=self.verbose,
         )
+        people = Clusters(pairs.clusters[judged.first], pairs.clusters[judged.second])
+        return figure_of_pairs(scores, judged.same, people)
 
     def _set_aside(self, codes: IntArray, groups: IntArray | None, seed: int) -> np.ndarray:
         nobody = super()._set_aside(codes, groups, seed)

@@ -85,7 +85,7 @@ def test_a_saved_classifier_is_the_same(fitted: SiameseClassifier, tmp_path: Pat
     loaded.enroll(X[:1], [8]).save(tmp_path / "m")
     assert 8 in SiameseClassifier.load(tmp_path / "m").classes_
     assert os.listdir(tmp_path) == ["m"]
-    assert len(os.listdir(tmp_path / "m")) == 3
+    assert len(os.listdir(tmp_path / "m")) == 4
 
 
 def test_loading_leaves_the_callers_random_numbers_alone(saved: Path) -> None:
@@ -646,7 +646,7 @@ def test_models_of_the_first_format_load(tmp_path: Path) -> None:
     loaded.schedule = "cosine"
     loaded.save(tmp_path / "m")
     assert SiameseClassifier.load(tmp_path / "m").classes_.tolist() == ["a", "bb", "c", "d"]
-    assert len(os.listdir(tmp_path / "m")) == 3
+    assert len(os.listdir(tmp_path / "m")) == 4
 
 
 @pytest.mark.parametrize("name", ["load_omniglot", "resize", "KOCH_VALIDATION_ALPHABETS", "x"])
@@ -706,7 +706,7 @@ def test_what_else_lies_in_the_folder_of_a_model_stays(
     assert (saved / "figures").is_dir()
     assert (saved / "weights-0123456789abcdef.safetensors").read_text().startswith("mine")
     assert (saved / "backup.safetensors").read_bytes() == copied
-    assert len(os.listdir(saved)) == len(kept) + 3 + 3
+    assert len(os.listdir(saved)) == len(kept) + 3 + 4
     SiameseClassifier.load(saved)
 
 
@@ -776,7 +776,7 @@ def test_a_full_disk_leaves_the_old_model(
     np.testing.assert_array_equal(SiameseClassifier.load(saved).transform(X), after)
     assert not list(saved.glob(".*"))
     other.save(saved)
-    assert len(os.listdir(saved)) == 3
+    assert len(os.listdir(saved)) == 4
 
 
 def test_a_first_save_that_fails_leaves_nothing(
@@ -836,7 +836,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_model(
         if (tmp_path / "m" / "model.json").exists():  # once the first one was whole
             place_of(tmp_path / "m", answers)
     fitted.save(tmp_path / "m")
-    assert len(os.listdir(tmp_path / "m")) == 3
+    assert len(os.listdir(tmp_path / "m")) == 4
     assert os.listdir(tmp_path) == ["m"]
 
 
