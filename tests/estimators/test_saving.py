@@ -389,6 +389,8 @@ def test_the_description_is_strict_json_and_says_what_wrote_it(saved: Path) -> N
 def test_no_bit_can_change_unnoticed(saved: Path) -> None:
     generator = np.random.default_rng(0)
     for file in sorted(saved.iterdir()):
+        if file.name == "README.md":  # it tells of the model, and is none of it
+            continue
         whole = file.read_bytes()
         for place in generator.integers(len(whole), size=20):
             changed = bytearray(whole)
