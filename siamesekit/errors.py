@@ -136,3 +136,7 @@ class GalleryChangedError(ModelNotWrittenError):
 
 class IndexUnavailableError(SiamesekitError, ConnectionError):
     """The store that an index keeps its vectors in cannot be reached, or refuses."""
+
+
+class HubError(SiamesekitError, OSError):
+    """A hub of models cannot be reached, has no such model, or refuses."""

@@ -135,6 +135,7 @@ def _data(estimator: Any, made: Mapping[str, Any]) -> Iterable[str]:
         classes = getattr(estimator, attribute)
         if classes is not None and len(classes):
             yield f"{len(classes):,} classes {what}: {_some(classes.tolist())}"
+    yield from map(_plain, estimator._kept_in_words())
     if not made and estimator.trained_classes_ is None:
         yield "not recorded"
 

@@ -11,8 +11,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
+from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import Tags
+from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -41,6 +42,8 @@ from siamesekit.estimators._exporting import export
 from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, Material, of_classes
 from siamesekit.estimators._folder import Files
+from siamesekit.estimators._html import line_html
+from siamesekit.estimators._huggingface_hub import PREFIX, fetched, pushed
 from siamesekit.estimators._inputs import (
     check_groups,
     check_items,
@@ -819,7 +822,7 @@ class SiameseEstimator(
 
     @classmethod
     def from_pretrained(cls, name: str = "omniglot", **parts: Any) -> Self:
-        """Return a trained estimator that comes with the package; its gallery is empty.
+        """Return a trained estimator: one that comes with the package, or one from a hub.
 
         Parameters
         ----------
@@ -827,14 +830,31 @@ class SiameseEstimator(
             ``"omniglot"``: compares hand-drawn symbols, paths or arrays of any size and polarity
             (`siamesekit.data.DrawingReader` finds the ink; bytes of 28×28 pixels, ink bright on
             black, stay as they are); enroll one example of each and predict. How it was made, and
-            how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``.
+            how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``. Its
+            gallery is empty.
+
+            ``"hf:owner/name"`` or ``"hf:owner/name@revision"``: what `push_to_hub` wrote there,
+            by the package ``huggingface_hub`` (``siamesekit[hub]``), which keeps what it
+            downloads: with a network it looks for a newer model, without one it takes the one it
+            has. A revision is a branch, a tag or a commit; a commit alone is always the same model.
+            Only ``model.json`` and safetensors are read: nothing from there is run or unpickled.
         **parts
             As for `load`: ``device="cpu"``, say.
 
         Raises
         ------
         InvalidParameterError
-            If there is no model of that name.
+            If there is no model of that name in the package, or it is no name.
+        HubError
+            If it is not on the hub, or that cannot be reached and the model is not here either.
+        PluginImportError
+            If huggingface_hub is wanted and not installed.
+        SavedModelError
+            If what is there is none, is damaged, or of a newer version.
+
+        See Also
+        --------
+        push_to_hub
 
         Examples
         --------
@@ -846,9 +866,86 @@ class SiameseEstimator(
         >>> clf.predict(np.roll(strokes, 1, axis=2)).tolist()
         ['one', 'dash']
         """
+        if isinstance(name, str) and name.startswith(PREFIX):
+            return cls.load(fetched(name), **parts)
         names = sorted(path.parent.name for path in _PRETRAINED.glob("*/model.json"))
         check_choice("name", name, names)
         return cls.load(_PRETRAINED / name, **parts)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        private: bool | None = None,
+        token: str | None = None,
+        message: str = "Save by siamesekit",
+        results: Sequence[Result] = (),
+    ) -> str:
+        """Write all that was fitted, and its card, to a hub of models.
+
+        Whatever `save` writes goes there: of a classifier the names of its classes and the
+        embeddings of what is enrolled. `forget` what nobody else is to have first, or load the
+        folder as a `SiameseEmbedder`, which has no gallery, and push that.
+
+        Parameters
+        ----------
+        name : str
+            ``"owner/name"``, with or without ``"hf:"`` before it; ``"owner/name@branch"`` for
+            another branch than the main one. What is not there is made; a model that is there is
+            replaced, and its older versions stay in the history.
+        private : bool or None
+            Whether a repository that is made can be read by its owner alone; None leaves that to
+            the hub.
+        token : str or None
+            None uses the one that ``hf auth login`` keeps, or ``HF_TOKEN``.
+        message : str
+            Of the commit.
+        results : sequence of Result
+            Figures for the card: see `card`.
+
+        Returns
+        -------
+        str
+            The name of just this version, ``"hf:owner/name@commit"``, for `from_pretrained`.
+
+        Raises
+        ------
+        InvalidParameterError
+            If `name` is no such name, or the model cannot be saved.
+        HubError
+            If the hub cannot be reached, or refuses.
+        PluginImportError
+            If huggingface_hub is not installed (``siamesekit[hub]``).
+
+        Warns
+        -----
+        UserWarning
+            If the card there was written or changed by hand: it stays as it is.
+        """
+        check_is_fitted(self)
+        return pushed(self, name, private=private, token=token, message=message, results=results)
+
+    # -- how it is shown ----------------------------------------------------------------------
+
+    def _kept_in_words(self) -> list[str]:
+        """Return what is kept beside the network, for people, a line each; by default nothing."""
+        return []
+
+    def _html_repr(self) -> str:
+        now = copy.copy(self)  # `fit` and `enroll` elsewhere change nothing in it
+        drawn = line_html(now, now.__sklearn_is_fitted__())
+        return f"{drawn}{estimator_html_repr(now)}"
+
+    # Older scikit-learn asks these two; all ask only where `display` is "diagram".
+
+    def _repr_html_inner(self) -> str:
+        return self._html_repr()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle = {"text/plain": repr(self)}
+        if get_config()["display"] == "diagram":
+            bundle["text/html"] = self._html_repr()
+        return bundle
 
     # -- below the surface --------------------------------------------------------------------
 

@@ -44,6 +44,8 @@ __all__ = ["SiameseClassifier"]
 
 # Bytes that a file of tensors has beside the numbers, at most.
 _HEADER = 4096
+# Classes, at most, that are named where the estimator is shown.
+_SHOWN = 8
 
 
 class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc]
@@ -423,6 +425,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
                 self._use_index()
         except SiamesekitError as error:
             raise SavedModelError(f"its gallery cannot be used: {error}") from error
+
+    def _kept_in_words(self) -> list[str]:
+        classes = self.gallery_.classes
+        some = ", ".join(map(str, classes[:_SHOWN].tolist()))
+        more = f" and {len(classes) - _SHOWN:,} more" if len(classes) > _SHOWN else ""
+        named = f": {some}{more}" if len(classes) else ""
+        return [f"{len(classes):,} classes enrolled, {len(self.gallery_):,} examples{named}"]
 
     # -- the gallery --------------------------------------------------------------------------
 

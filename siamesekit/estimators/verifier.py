@@ -394,6 +394,13 @@ class SiameseVerifier(ReadsThresholds):
     def _start_empty(self) -> None:
         self.held_out_pairs_ = None
 
+    def _kept_in_words(self) -> list[str]:
+        kept = self.held_out_pairs_
+        known = "no pairs" if kept is None else f"{len(kept.same):,} pairs"
+        return [
+            f"threshold {self.threshold_:.4g}; {known} of people it has not seen to read it off"
+        ]
+
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, torch.Tensor]]]:
         return write_kept(vars(self).get("set_threshold_"), self.held_out_pairs_)
 
