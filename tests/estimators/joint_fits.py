@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from siamesekit import SiameseClassifier, SiameseVerifier
-from siamesekit.training import Callback, Record, TimeLimit, joined
+from siamesekit.training import Callback, Record, TimeLimit, joined, leads
 
 RANK = int(os.environ.get("RANK", "0"))
 
@@ -110,6 +111,54 @@ def resumed(folder: Path) -> Any:
     X, y = data()
     classifier(checkpoint=folder / "joint.ckpt").fit(X, y)
     return outcome(classifier(checkpoint=folder / "alone.ckpt", max_epochs=4).fit(X, y))
+
+
+def read_item(path: str) -> np.ndarray:
+    item: np.ndarray = np.load(path)
+    return item
+
+
+class Labelled(Dataset[Any]):
+    """The items, each with its label."""
+
+    def __init__(self) -> None:
+        self.X, self.y = data()
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, position: int) -> tuple[np.ndarray, int]:
+        return self.X[position], int(self.y[position])
+
+
+def each_alone(**options: Any) -> SiameseClassifier:
+    """Return a classifier whose network embeds each item on its own, in chunks."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4))
+    return classifier(backbone=backbone, chunk_size=5, loss="triplet", miner="semihard", **options)
+
+
+def streamed(folder: Path) -> Any:
+    """Fit on paths that workers read, in chunks, and export: every process to one folder."""
+    X, y = data()
+    (folder / "items").mkdir(exist_ok=True)
+    paths = [str(folder / "items" / f"{k}.npy") for k in range(len(y))]
+    with joined():  # of several processes one writes, and the others wait
+        if leads():
+            for path, item in zip(paths, X, strict=True):
+                np.save(path, item)
+    model = each_alone(reader=read_item, n_workers=1, checkpoint=folder / "streamed.ckpt")
+    model.fit(paths, y).export(folder / "served")
+    return outcome(model)
+
+
+def of_a_data_set(folder: Path) -> Any:
+    return outcome(each_alone(head="l1").set_params(loss="bce", miner=None).fit(Labelled()))
+
+
+def norm_in_chunks(folder: Path) -> Any:
+    return _said(lambda: classifier(chunk_size=5).fit(*data()))
 
 
 def _said(call: Callable[[], Any]) -> str:
@@ -221,7 +270,7 @@ SCENARIOS = [
     plain, unlike_networks, verifier, transform_shared, resumed, other_data, other_size, other_rate,
     other_epochs, other_network, one_refuses, callback_raises, ended_by_one,
     callback_of_the_first_fails, own_norm, other_items_to_embed,
-    not_a_checkpoint, after_all,
+    not_a_checkpoint, streamed, of_a_data_set, norm_in_chunks, after_all,
 ]  # fmt: skip
 
 

@@ -15,6 +15,10 @@ import pytest
 import torch
 
 from siamesekit import SiameseClassifier
+from siamesekit.estimators._reader import Reader
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
 
 # Of eight numbers an item, and for two epochs: that learning is worth little is no news here.
 pytestmark = pytest.mark.filterwarnings("ignore:Learning loses")
@@ -72,7 +76,10 @@ def assert_same(one: dict[str, Any], other: dict[str, Any], atol: float = 0.0) -
         np.testing.assert_allclose(other["history"][name], one["history"][name], atol=atol)
 
 
-@pytest.mark.parametrize("scenario", ["plain", "unlike_networks", "resumed", "after_all"])
+STREAMS = ("streamed", "of_a_data_set")
+
+
+@pytest.mark.parametrize("scenario", ["plain", "unlike_networks", "resumed", *STREAMS, "after_all"])
 def test_every_process_has_the_same_estimator(joint: Joint, scenario: str) -> None:
     assert_same(joint.found[0][scenario], joint.found[1][scenario])
 
@@ -81,6 +88,21 @@ def test_every_process_has_the_same_estimator(joint: Joint, scenario: str) -> No
 def test_it_is_the_one_that_one_process_fits(joint: Joint, scenario: str) -> None:
     alone = script.outcome(script.classifier().fit(*script.data()))
     assert_same(alone, joint.found[0][scenario], atol=1e-4)
+
+
+def test_what_is_read_in_chunks_by_several_is_what_one_has_in_memory(joint: Joint) -> None:
+    X, y = script.data()
+    models = {
+        "streamed": script.each_alone(),
+        "of_a_data_set": script.each_alone(head="l1").set_params(loss="bce", miner=None),
+    }
+    for scenario, model in models.items():
+        alone = script.outcome(model.fit(X, y))
+        assert_same(alone, joint.found[0][scenario], atol=1e-4)
+    served = Reader(joint.folder / "served")
+    vectors = joint.found[0]["streamed"]["vectors"]
+    np.testing.assert_allclose(served.transform(X), vectors, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(served.predict(X), joint.found[0]["streamed"]["classes"])
 
 
 def test_verifiers_too(joint: Joint) -> None:
@@ -161,7 +183,11 @@ def test_callbacks_are_told_in_the_first_process_and_end_training_in_all(joint: 
 
 @pytest.mark.parametrize(
     ("scenario", "error"),
-    [("own_norm", "InvalidParameterError"), ("not_a_checkpoint", "SavedModelError")],
+    [
+        ("own_norm", "InvalidParameterError"),
+        ("norm_in_chunks", "InvalidParameterError"),
+        ("not_a_checkpoint", "SavedModelError"),
+    ],
 )
 def test_what_all_meet_all_raise(joint: Joint, scenario: str, error: str) -> None:
     assert all(own[scenario].startswith(f"{error}: ") for own in joint.found)
