@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from siamesekit import list_parts, registry
+
 ROOT = Path(__file__).parents[1]
 CLAIMS = ROOT / "docs" / "claims.md"
 
@@ -27,3 +29,13 @@ def test_the_test_behind_a_promise_exists(promise: str, file: str, test: str) ->
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     names = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     assert test in names, f"{promise}: {file} has no {test}"
+
+
+@pytest.mark.parametrize("kind", sorted(set(registry.KINDS) - {"readers"}))
+def test_the_table_of_parts_names_all_that_are_built_in(kind: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| {kind} \| (.+) \|$", readme, re.M)
+    named = set(re.findall(r"`([^`]+)`", row))
+    own = [part for part in list_parts(kind) if part.origin.startswith("siamesekit ")]
+    assert own
+    assert {part.name for part in own if ":" not in part.name} <= named
