@@ -39,3 +39,13 @@ def test_the_table_of_parts_names_all_that_are_built_in(kind: str) -> None:
     own = [part for part in list_parts(kind) if part.origin.startswith("siamesekit ")]
     assert own
     assert {part.name for part in own if ":" not in part.name} <= named
+
+
+def test_the_figures_of_the_readme_stand_among_the_figures_with_their_commands() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Figures")[2].partition("##")[0]
+    shown = re.findall(r"\*\*(\d[^*]+)\*\*( \[[^\]]+\])?", table)
+    assert len(shown) >= 7
+    figures = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8").replace("**", "")
+    for value, interval in shown:
+        assert f"{value}{interval}" in figures
