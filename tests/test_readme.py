@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,10 @@ def test_the_figures_of_the_readme_stand_among_the_figures_with_their_commands()
     figures = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8").replace("**", "")
     for value, interval in shown:
         assert f"{value}{interval}" in figures
+
+
+def test_the_readme_names_every_extra_of_users() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    extras = set(project["optional-dependencies"]) - {"test", "docs"}
+    assert extras <= set(re.findall(r"`(\w+)`", readme.partition("## Install")[2]))
