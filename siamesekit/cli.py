@@ -11,6 +11,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -78,7 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            answer: Answer = args.run(args)
+            with _progress(args):
+                answer: Answer = args.run(args)
             if answer.told:
                 _put_out(answer, args.json)
         except BrokenPipeError:  # who read the answer has gone
@@ -316,6 +318,12 @@ def _listed(facts: dict[str, Any]) -> list[str]:
     return [f"{name}: {value}" for name, value in facts.items()]
 
 
+def _progress(args: argparse.Namespace) -> AbstractContextManager[None]:
+    if getattr(args, "quiet", True):
+        return nullcontext()
+    return siamesekit.training.showing_progress()
+
+
 def _failed(message: str, code: int) -> int:
     print("siamesekit: error:", " ".join(message.split()), file=sys.stderr)
     return code
@@ -384,18 +392,21 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--shot", type=int, default=1)
     own.add_argument("--episodes", type=int, default=1000)
     own.add_argument("--seed", type=int, default=0)
+    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
     own = command("enroll", _enroll, "Add examples to a saved classifier.")
     own.add_argument("model")
     own.add_argument("paths", nargs="+", help="files with --label, else one folder of folders")
     own.add_argument("--label")
     own.add_argument("--out", help="folder to save to, in place of MODEL")
+    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
     own = command("identify", _identify, "Say who is on each picture; 1 if somebody is unknown.")
     own.add_argument("model")
     own.add_argument("files", nargs="+")
     own.add_argument("-k", type=int, default=1, help="how many classes of each")
     own.add_argument("--fpir", type=float, help="share of strangers that may get a name")
+    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
     own = command("verify", _verify, "Say whether two pictures are of one class; 1 if not.")
     own.add_argument("model")

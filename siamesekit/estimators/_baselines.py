@@ -1,6 +1,7 @@
 """What was learned beside no learning, on what chose among epochs."""
 
 import math
+import sys
 import warnings
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from siamesekit._types import IntArray
 from siamesekit.evaluation import Episodes, fit_baselines
@@ -15,6 +17,7 @@ from siamesekit.evaluation.baselines.base import Baseline
 from siamesekit.evaluation.baselines.table import score_baselines_on_episodes
 from siamesekit.evaluation.pair_validation import PairValidation
 from siamesekit.training import Items, TrainingHealthWarning
+from siamesekit.training.distributed import leads
 from siamesekit.training.items import blocks_of
 
 __all__ = ["Compared", "beside_episodes", "beside_pairs"]
@@ -66,7 +69,7 @@ def beside_episodes(
     codes : ndarray of int64, shape (n,)
         Class of each item of the background.
     verbose : bool
-        Print one line.
+        Write one line to stderr.
 
     Warns
     -----
@@ -111,7 +114,7 @@ def beside_pairs(
     codes : ndarray of int64, shape (n,)
         Class of each item of the background, as far as it is known.
     verbose : bool
-        Print one line.
+        Write one line to stderr.
 
     Warns
     -----
@@ -197,11 +200,12 @@ def _worth(scores: Floats, same: np.ndarray) -> tuple[Floats, Floats]:
 
 
 def _shown(found: Compared, what: str, verbose: bool) -> str:
-    """Return the name of the best baseline; print all."""
+    """Return the name of the best baseline; show all, if asked to."""
     names = sorted(found.baselines, key=lambda name: -found.baselines[name])
-    if verbose:
+    if verbose and leads():
         others = ", ".join(f"{name} {found.baselines[name]:.3f}" for name in names)
-        print(f"{what}: {found.own:.3f}; without learning: {others}")
+        # Beside the bars: what is on stdout is an answer.
+        tqdm.write(f"{what}: {found.own:.3f}; without learning: {others}", file=sys.stderr)
     return names[0]
 
 

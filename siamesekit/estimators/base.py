@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -77,6 +77,7 @@ from siamesekit.training.distributed import common_seed, joined
 from siamesekit.training.items import Augment
 from siamesekit.training.loop import Validate
 from siamesekit.training.optimisation import OptimizerSpec, ScheduleSpec
+from siamesekit.training.progress import showing_progress
 from siamesekit.training.streaming import Streamed
 
 __all__ = ["SiameseEstimator", "family"]
@@ -273,7 +274,7 @@ class SiameseEstimator(
         for name in [name for name in vars(fresh) if name.endswith("_")]:
             delattr(fresh, name)  # attributes of an earlier fit, which this one may not set
         # Whatever mode the caller is in: without gradients nothing would be learned.
-        with torch.inference_mode(False), torch.enable_grad(), joined():
+        with torch.inference_mode(False), torch.enable_grad(), joined(), fresh._showing():
             yield fresh
         self.__dict__ = fresh.__dict__
 
@@ -996,7 +997,13 @@ class SiameseEstimator(
         return check_finite(self._embed(self._check_items(X, name)), name)
 
     def _embed(self, items: Tensor | Items) -> Tensor:
-        return embed_items(self.backbone_, items, self.device_, self.precision_)
+        with self._showing():
+            return embed_items(self.backbone_, items, self.device_, self.precision_)
+
+    def _showing(self) -> AbstractContextManager[None]:
+        """Return a block that shows how far work has come, if this is to; else as it is outside."""
+        wanted = isinstance(self.verbose, bool | np.bool_) and self.verbose
+        return showing_progress(True if wanted else None)
 
 
 def _check_results(results: object) -> Sequence[Result]:

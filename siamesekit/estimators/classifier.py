@@ -151,7 +151,8 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
     random_state : int, RandomState, Generator or None, default=None
         All that is random flows from it; the global generators are left alone.
     verbose : bool, default=False
-        Show a progress bar.
+        Show on stderr how far training has come, and reading, embedding and whatever else takes
+        over a second: see `siamesekit.training.showing_progress`.
 
     Attributes
     ----------

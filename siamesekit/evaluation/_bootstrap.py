@@ -10,6 +10,7 @@ from siamesekit._checks import check_integer
 from siamesekit._promise import drawn_people
 from siamesekit._random import RandomState, seed_from
 from siamesekit._types import IntArray
+from siamesekit.training.progress import counted
 
 __all__ = [
     "Band",
@@ -113,7 +114,8 @@ def identity_band(
     generator = np.random.default_rng(seed_from(random_state))
     n = 1 + max(int(codes.max()) for codes in members)
     draws = drawn_people(n, n_resamples, generator)
-    replicates = np.array([figures(comparison_weights(drawn, members)) for drawn in draws])
+    shown = counted(draws, n_resamples, "resampling", " replicates")
+    replicates = np.array([figures(comparison_weights(drawn, members)) for drawn in shown])
     value = figures(np.ones(len(members[0])))
     tail = (1 - _CONFIDENCE) / 2
     low, high = value.copy(), value.copy()

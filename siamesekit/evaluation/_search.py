@@ -20,6 +20,7 @@ from siamesekit.evaluation._inputs import (
     label_codes,
     scores_of,
 )
+from siamesekit.training.progress import counted
 
 __all__ = ["Ranking", "Search", "euclidean", "search_of"]
 
@@ -91,7 +92,8 @@ class Search:
             How many references each needs, at least 1. A block holds what the neediest of it
             needs, or all that there are.
         """
-        for start in range(0, len(rows), self.block_rows):
+        starts = range(0, len(rows), self.block_rows)
+        for start in counted(starts, len(starts), "searching", " blocks"):
             block = slice(start, start + self.block_rows)
             depth = min(int(depths[block].max()), self.n_candidates)
             scores = self._scores(rows[block])

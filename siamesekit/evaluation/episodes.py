@@ -25,6 +25,7 @@ from siamesekit.evaluation._inputs import (
 from siamesekit.evaluation.result import Result, mean_interval
 from siamesekit.evaluation.ties import share_of_ties
 from siamesekit.heads.aggregate import prepared, prototypes, support_scores
+from siamesekit.training.progress import counted
 
 __all__ = ["Episodes", "Scorer", "draw_episodes", "episode_accuracy", "score_episodes"]
 
@@ -248,11 +249,10 @@ def score_episodes(
     pairs = score or _Supports(items, support, query, scorer, aggregate)
     rows = max(1, _SCORES // (query[0].numel() * way * shot))
     answers = torch.arange(way).repeat_interleave(query.shape[2])
+    blocks = zip(torch.split(support, rows), torch.split(query.flatten(1), rows), strict=True)
     worth = [
         share_of_ties(pairs(s, q), answers.expand(len(s), -1)).mean(1)
-        for s, q in zip(
-            torch.split(support, rows), torch.split(query.flatten(1), rows), strict=True
-        )
+        for s, q in counted(blocks, len(support), "scoring", " episodes", lambda pair: len(pair[0]))
     ]
     accuracies: np.ndarray = torch.cat(worth).numpy()
     return accuracies

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from siamesekit._checks import check_integer
 from siamesekit._types import FloatArray
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.training.progress import counted
 
 __all__ = ["Explanation", "blurred", "explain_pair"]
 
@@ -122,7 +123,8 @@ def _map(
     parts = list(_parts(tuple(item.shape), patch, stride))
     at_once = max(1, min(_BLOCK, _NUMBERS // item.numel()))
     falls = []
-    for start in range(0, len(parts), at_once):
+    starts = range(0, len(parts), at_once)
+    for start in counted(starts, len(starts), "hiding", " blocks"):
         block = parts[start : start + at_once]
         items = item.repeat(len(block), *[1] * item.ndim)
         for k, part in enumerate(block):

@@ -12,6 +12,7 @@ from siamesekit.training.line import Charge, TrainingLine
 from siamesekit.training.loggers import MLflowLogger, TensorBoardLogger, WandbLogger
 from siamesekit.training.loop import Plan, train
 from siamesekit.training.optimisation import make_optimizer, make_schedule
+from siamesekit.training.progress import showing_progress
 from siamesekit.training.stopping import EarlyStopping, TimeLimit
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "make_schedule",
     "resolve_device",
     "resolve_precision",
+    "showing_progress",
     "train",
 ]

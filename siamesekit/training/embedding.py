@@ -13,6 +13,7 @@ from siamesekit.training.device import autocast, resolve_device
 from siamesekit.training.distributed import current
 from siamesekit.training.fingerprint import digest
 from siamesekit.training.items import Items, TensorItems, as_protocol, blocks_of, own_float
+from siamesekit.training.progress import counted
 
 __all__ = ["embed_batch", "embed_items", "in_short", "memory_format"]
 
@@ -131,7 +132,9 @@ def _embed_blocks(
     try:
         batches = [
             embed_batch(backbone, own_float(batch, device), precision)
-            for block, size in _blocks(items, device)
+            for block, size in counted(
+                _blocks(items, device), len(items), "embedding", " items", lambda pair: len(pair[0])
+            )
             for batch in torch.split(block, size)
         ]
     finally:

@@ -21,6 +21,7 @@ from siamesekit.training.history import History
 from siamesekit.training.items import Augment, Items, as_float, as_protocol
 from siamesekit.training.line import TrainingLine
 from siamesekit.training.plan import Plan, Validate
+from siamesekit.training.progress import showing_progress
 from siamesekit.training.run import Run
 
 __all__ = ["Plan", "Validate", "train"]
@@ -139,7 +140,7 @@ def train(
                     run.load_state_dict(state)
         if not run.is_over():
             listeners = Listeners(callbacks, team)
-            with _compiling(run, own):
+            with _compiling(run, own), showing_progress(bool(plan.verbose)):
                 _train(run, listeners, validate, file)
             run.finish()
             listeners.end(run.record)

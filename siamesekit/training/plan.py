@@ -31,7 +31,7 @@ class Plan:
     patience : int or None
         Stop after so many epochs in a row without a better validation score.
     verbose : bool
-        Show a progress bar.
+        Show on stderr how far training has come; of several processes, in the first alone.
     chunk_size : int or None
         Items that the backbone embeds at once in a step. The gradient is that of the whole batch
         all the same, with the memory of a chunk and about a third more time; None embeds the batch

@@ -38,6 +38,7 @@ from siamesekit.training.optimisation import (
     step_schedule,
 )
 from siamesekit.training.plan import Plan, Validate
+from siamesekit.training.progress import counted
 from siamesekit.training.rewind import Rewind, all_finite
 from siamesekit.training.scaling import LossScaler
 from siamesekit.training.stopping import epochs_without_gain
@@ -173,7 +174,10 @@ class Run:
             drawing_of(layers, self.line, self.line.miner, self.sampler, self.augment),
             normalising_jointly(self.line, self.team) as share,
         ):
-            for index, raw in self._shares(stream):
+            batches = self._shares(stream)
+            for index, raw in counted(
+                batches, len(self.sampler), f"epoch {number + 1}", " batches"
+            ):
                 batch = finish_batch(raw, self.augment, generator, self.device)
                 share.counts = self._has_a_share(index)
                 if self._step(index, batch, batch_pass, means, keep=not renewed):

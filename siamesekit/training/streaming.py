@@ -15,6 +15,7 @@ from siamesekit._types import IntArray
 from siamesekit.data.arrays import raw_items
 from siamesekit.errors import CorruptDatasetError, InvalidDataError, SiamesekitError
 from siamesekit.training.items import Items, blocks_of
+from siamesekit.training.progress import counted
 from siamesekit.training.sources import DatasetSource, FileSource, JoinedSource, Source
 
 __all__ = ["Facts", "Streamed", "join"]
@@ -153,7 +154,8 @@ class Streamed(Items):
         low, high, is_whole = np.inf, -np.inf, True
         digests = np.empty((len(self), 16), dtype=np.uint8)
         start = 0
-        for block in blocks_of(self, self.block):
+        blocks = blocks_of(self, self.block)
+        for block in counted(blocks, len(self), "reading", " items", len):
             is_bool = block.dtype == torch.bool
             least, most = torch.aminmax(block.to(torch.uint8) if is_bool else block)
             low, high = min(low, 0.0 if is_bool else float(least)), max(high, float(most))

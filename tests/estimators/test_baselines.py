@@ -40,7 +40,9 @@ def test_fit_with_validation_keeps_the_baselines_and_prints_them(
     clf = SiameseClassifier(validation=0.4, max_epochs=1, random_state=0, verbose=True).fit(X, Y)
     assert set(clf.baselines_) == set(BASELINES)
     assert all(0.25 < score <= 1 for score in clf.baselines_.values())
-    said = capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    said = shown.err
     assert f"cosine {clf.baselines_['cosine']:.3f}" in said
     assert f"classes: {clf.validation_score_:.3f}; without learning: " in said
     without = SiameseClassifier(max_epochs=1, random_state=0).fit(X, Y)
