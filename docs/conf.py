@@ -64,4 +64,4 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 # These are single pages: a side bar would have nothing to show.
-html_sidebars = {"zoo": [], "index": [], "start/five_minutes": []}
+html_sidebars = {"results": [], "zoo": [], "index": [], "start/five_minutes": []}

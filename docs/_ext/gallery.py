@@ -66,7 +66,7 @@ def save_figures(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str,
             paths.append(next(block_vars["image_path_iterator"]))
             figure.savefig(paths[-1], dpi=110, bbox_inches="tight")
     title = next(iter(re.findall(r'"""\n?(.+)', Path(block_vars["src_file"]).read_text("utf-8"))))
-    return figure_rst(paths, gallery_conf["src_dir"], alt=title)
+    return figure_rst(paths, gallery_conf["src_dir"], fig_titles=title)
 
 
 def say_what_was_not_run(app: Sphinx, docname: str, source: list[str]) -> None:

@@ -3,7 +3,7 @@
 The files in the repository are for those who read them there, and a test holds them up to date.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import build_performance
 import build_results
@@ -15,20 +15,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "performance": build_performance.page,
     "zoo": build_zoo.page,
 }
-# What stands below the results in the bar at the side.
-BELOW = {"results": ("performance", "claims")}
 
 
 def write(app: Sphinx, docname: str, source: list[str]) -> None:
     """Put what the script says now in the place of the file."""
     if docname in PAGES:
-        source[0] = PAGES[docname]() + _toctree(BELOW.get(docname, ()))
-
-
-def _toctree(names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    return "\n```{toctree}\n:hidden:\n\n" + "\n".join(names) + "\n```\n"
+        source[0] = PAGES[docname]()
 
 
 def outdated(app: Sphinx, *_: object) -> list[str]:

@@ -119,5 +119,6 @@ figure = plots.plot_history(all_pairs.history_)
 
 # %%
 # At full size, from the 30 background alphabets of Omniglot: 93.0 % of Lake's 400 trials after two
-# hours on a processor (the paper: 92.0 % with 40 alphabets). ``examples/reproduce.py koch_allpairs``
-# trains and scores it, goes on where it was stopped, and writes what :doc:`/results` shows.
+# hours on a processor (the paper: 92.0 % with 40 alphabets).
+# ``examples/reproduce.py koch_allpairs`` trains and scores it, goes on where it was stopped, and
+# writes what :doc:`/results` shows.

@@ -12,10 +12,12 @@ the box. It learnt to compare on Omniglot, and has seen none of these drawings.
 
 # %%
 import numpy as np
+import torch
 from _font_glyphs import load_font_glyphs
 
 from siamesekit import SiameseClassifier, plots
 from siamesekit.data import redraw
+from siamesekit.evaluation import cosine_similarity
 
 glyphs = load_font_glyphs(size=28, distortion=0.5, random_state=0)
 print(f"{len(glyphs):,} drawings of {len(np.unique(glyphs.y))} letters")
@@ -45,12 +47,11 @@ print(f"{len(clf.classes_)} letters, {len(y)} drawings by other writers: {right.
 # What would comparing pixels have done? The same question, asked of a cosine:
 
 
-def unit(images):
-    vectors = images.reshape(len(images), -1).astype(float)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def pixels(images):
+    return torch.from_numpy(images.reshape(len(images), -1)).float()
 
 
-nearest = (unit(X) @ unit(X_one).T).argmax(1)
+nearest = cosine_similarity(pixels(X), pixels(X_one)).argmax(1).numpy()
 print(f"cosine of pixels: {(y_one[nearest] == y).mean():.0%}; chance: {1 / len(y_one):.0%}")
 
 # %%

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from sklearn import datasets
 
 from siamesekit import SiameseClassifier, plots
+from siamesekit.evaluation import cosine_similarity
 
 TYPEFACES = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif",
@@ -89,14 +91,8 @@ clf.enroll(X[shown], y[shown])
 answers = clf.identify(X[document], k=5)
 right = answers.labels == y[document][:, None]
 print(f"first of 60: {right[:, 0].mean():.1%}; among the first five: {right.any(1).mean():.1%}")
-
-
-def unit(images):
-    vectors = images.reshape(len(images), -1).astype(float)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-nearest = (unit(X[document]) @ unit(X[shown]).T).argmax(1)
+pixels = torch.from_numpy(X.reshape(len(X), -1)).float()
+nearest = cosine_similarity(pixels[document], pixels[shown]).argmax(1).numpy()
 print(f"cosine of pixels: {(y[shown][nearest] == y[document]).mean():.1%}; chance {1 / 60:.1%}")
 
 # %%
