@@ -14,14 +14,12 @@ are busy with other work it is less, since the slower process holds up both.
 
 import argparse
 import os
-import socket
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
+from _processes import in_processes
 from _table import Row, show, write_json
 
 from siamesekit import registry
@@ -74,27 +72,10 @@ def parse_options() -> argparse.Namespace:
 
 def run(options: argparse.Namespace, size: int) -> float:
     """Return the seconds of an epoch of so many processes, held to a core each."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     arguments = [f"--episodes={options.episodes}", f"--steps={options.steps}", "--worker"]
     if options.quick:
         arguments.append("--quick")
-    started = []
-    for rank in range(size):
-        own = {**common, "RANK": rank, "OMP_NUM_THREADS": 1}
-        started.append(
-            subprocess.Popen(
-                [sys.executable, __file__, *arguments],
-                env=os.environ | {name: str(value) for name, value in own.items()},
-                stdout=subprocess.PIPE,
-                text=True,
-            )
-        )
-    said = [process.communicate()[0] for process in started]
-    if any(process.returncode for process in started):
-        raise SystemExit("a process failed")
+    said = in_processes(__file__, arguments, size)
     return max(float(text.split()[-1]) for text in said)
 
 

@@ -1,6 +1,7 @@
-"""Writes docs/performance.md and its plots from what benchmarks/growth.py measured.
+"""Writes docs/performance.md and its plots from what two benchmarks measured and counted.
 
-To renew the figures: ``python benchmarks/growth.py --json docs/performance/growth.json`` and
+To renew the figures: ``python benchmarks/growth.py --json docs/performance/growth.json``,
+``python benchmarks/ranks.py --json docs/performance/ranks.json`` and
 ``python docs/build_performance.py``.
 """
 
@@ -23,8 +24,8 @@ _OURS, _BOUND = "#0072B2", "#D55E00"
 
 def page() -> str:
     """Return the whole page, as Markdown."""
-    found = json.loads((FOLDER / "growth.json").read_text(encoding="utf-8"))
-    where = found["environment"]
+    timed, counted = _read("growth"), _read("ranks")
+    where = timed["environment"]
     lines = [
         "# How cost grows",
         "",
@@ -36,30 +37,51 @@ def page() -> str:
         f"Measured by `benchmarks/growth.py` on {where['hardware']}, torch {where['torch']}, at",
         f"{str(where['commit'])[:12]}. Others used the machine: these are the process's own times.",
         "",
-        "| what | sizes | time at the largest | bound | its slope | measured slope |",
+        "Of p processes that train together (`benchmarks/ranks.py`) it is counted, not timed, what",
+        f"the busiest does in a step of {_of_one(counted):,} images: so much on every machine.",
+        "",
+        "| what | sizes | at the largest | bound | its slope | measured slope |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for one in found["series"]:
+    for one in all_series():
         slope, bound = slopes(one)
         sizes = f"{one['unit']} = {one['sizes'][0]:,} to {one['sizes'][-1]:,}"
-        time = f"{one['seconds'][-1]:.3g} s"
+        cost = f"{one['seconds'][-1]:.3g} s" if "seconds" in one else _counted(one)
         lines.append(
-            f"| {one['name']} | {sizes} | {time} | {one['bound']} | {bound:.2f} | {slope:.2f} |"
+            f"| {one['name']} | {sizes} | {cost} | {one['bound']} | {bound:.2f} | {slope:.2f} |"
         )
-    lines += [
-        "",
-        "Ranks in p: not measured here.",
-        "",
-    ]
-    for one in found["series"]:
-        lines.append(f"![{one['name']}](performance/{file_of(one)})")
+    pictures = [f"![{one['name']}](performance/{file_of(one)})" for one in all_series()]
+    lines += ["", *pictures]
     return "\n".join(lines) + "\n"
 
 
 def plots() -> dict[str, str]:
     """Return the plots, as SVG, by the name of their file."""
-    found = json.loads((FOLDER / "growth.json").read_text(encoding="utf-8"))
-    return {file_of(one): _plot(one) for one in found["series"]}
+    return {file_of(one): _plot(one) for one in all_series()}
+
+
+def all_series() -> list[dict[str, Any]]:
+    """Return what was measured, then what was counted: each at several sizes."""
+    return [one for name in ("growth", "ranks") for one in _read(name)["series"]]
+
+
+def _read(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _of_one(counted: Mapping[str, Any]) -> int:
+    """Return how many images a process alone embeds: those of the batch."""
+    return int(next(s["counts"][0] for s in counted["series"] if s["counted"] == "images"))
+
+
+def _counted(one: Mapping[str, Any]) -> str:
+    return f"{one['counts'][-1]:,.0f} {one['counted']}"
+
+
+def _costs(one: Mapping[str, Any]) -> list[float]:
+    found: list[float] = one["seconds"] if "seconds" in one else one["counts"]
+    return found
 
 
 def file_of(one: Mapping[str, Any]) -> str:
@@ -71,7 +93,7 @@ def slopes(one: Mapping[str, Any]) -> tuple[float, float]:
     """Return the measured slope, and that of the bound, over the upper half of the sizes."""
     half = len(one["sizes"]) // 2 - (len(one["sizes"]) < 3)
     sizes = np.array(one["sizes"][half:], float)
-    pair = (np.array(one["seconds"][half:]), bound_at(one, sizes))
+    pair = (np.array(_costs(one)[half:]), bound_at(one, sizes))
     slope, bound = (float(np.polyfit(np.log(sizes), np.log(y), 1)[0]) for y in pair)
     return slope, bound
 
@@ -82,12 +104,12 @@ def bound_at(one: Mapping[str, Any], sizes: np.ndarray) -> np.ndarray:
     def shape(n: Any) -> Any:
         return n ** one["power"] * (np.log(n) if one["log"] else 1.0)
 
-    found: np.ndarray = one["seconds"][-1] * shape(sizes) / shape(float(one["sizes"][-1]))
+    found: np.ndarray = _costs(one)[-1] * shape(sizes) / shape(float(one["sizes"][-1]))
     return found
 
 
 def _plot(one: Mapping[str, Any]) -> str:
-    sizes, own = np.array(one["sizes"], float), np.array(one["seconds"])
+    sizes, own = np.array(one["sizes"], float), np.array(_costs(one))
     bound = bound_at(one, sizes)
     x, x_ticks = _scale(sizes, _EDGE, _WIDTH - 12)
     y, y_ticks = _scale(np.concatenate([own, bound]), _HEIGHT - _EDGE, 30)
@@ -105,9 +127,9 @@ def _plot(one: Mapping[str, Any]) -> str:
         f'<circle cx="{x(n):.1f}" cy="{y(t):.1f}" r="3" fill="{_OURS}"/>'
         for n, t in zip(sizes, own, strict=True)
     ]
-    slope = slopes(one)[0]
+    slope, what = slopes(one)[0], one.get("counted", "seconds")
     body.append(
-        f'<text x="{_EDGE}" y="{_HEIGHT - 8}">{one["unit"]}; seconds, slope {slope:.2f} '
+        f'<text x="{_EDGE}" y="{_HEIGHT - 8}">{one["unit"]}; {what}, slope {slope:.2f} '
         f'<tspan fill="{_BOUND}">(dashed: {one["bound"]})</tspan></text>'
     )
     inside = "\n".join(body)
@@ -119,16 +141,22 @@ def _plot(one: Mapping[str, Any]) -> str:
 
 
 def _scale(values: np.ndarray, first: float, last: float) -> tuple[Any, Sequence[float]]:
-    """Return a logarithmic scale from values to pixels, and its powers of ten."""
+    """Return a logarithmic scale from values to pixels, and its powers of ten.
+
+    Where there are not two of them, the least and the greatest value stand in.
+    """
     low, high = math.log10(values.min()) - 0.1, math.log10(values.max()) + 0.1
 
     def place(value: float) -> float:
         return first + (math.log10(value) - low) / (high - low) * (last - first)
 
-    return place, [10.0**k for k in range(math.ceil(low), math.floor(high) + 1)]
+    powers = [10.0**k for k in range(math.ceil(low), math.floor(high) + 1)]
+    return place, powers if len(powers) > 1 else sorted({values.min(), values.max()})
 
 
 def _power(tick: float) -> str:
+    if tick != 10.0 ** round(math.log10(tick)) or tick == 1:
+        return f"{tick:.3g}".replace("e+0", "e")
     return f'10<tspan dy="-4" font-size="8">{round(math.log10(tick))}</tspan>'
 
 

@@ -137,6 +137,17 @@ def test_streaming(tmp_path: Path) -> None:
     assert all(row["ratio"] is not None for row in (rates, *memory))
 
 
+def test_ranks_share_what_there_is_to_embed_and_compare(tmp_path: Path) -> None:
+    figures = tmp_path / "ranks.json"
+    started("ranks.py", figures)
+    found = {one["counted"]: one for one in json.loads(figures.read_text())["series"]}
+    assert found["images"]["counts"] == [120, 60, 40]
+    assert found["scores"]["counts"] == [120 * 120, 60 * 120, 40 * 120]
+    # Embeddings of four numbers, there and back, beside what does not grow with the batch.
+    two, three = found["bytes"]["counts"]
+    assert 2 * 120 * 4 * 4 < two <= three < 1.05 * two
+
+
 def test_growth_writes_what_its_page_is_made_of(tmp_path: Path) -> None:
     figures = tmp_path / "figures.json"
     started("growth.py", figures)

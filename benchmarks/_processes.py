@@ -1,0 +1,38 @@
+"""A benchmark started as several processes that work together, as torchrun does it."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+
+__all__ = ["in_processes"]
+
+
+def in_processes(script: str, arguments: Sequence[str], size: int) -> list[str]:
+    """Return what each of so many processes of a script prints; all have one thread.
+
+    Raises
+    ------
+    SystemExit
+        If one of them fails.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = []
+    for rank in range(size):
+        own = {**common, "RANK": rank, "OMP_NUM_THREADS": 1}
+        started.append(
+            subprocess.Popen(
+                [sys.executable, script, *arguments],
+                env=os.environ | {name: str(value) for name, value in own.items()},
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+        )
+    said = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise SystemExit("a process failed")
+    return said
