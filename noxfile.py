@@ -42,6 +42,13 @@ def newest_on_the_newest_python(session: nox.Session) -> None:
 
 
 @nox.session(python="3.11")
+def loggers(session: nox.Session) -> None:
+    """Callbacks with the real MLflow and Weights & Biases, which take long to import."""
+    session.install(".[test]", "mlflow-skinny", "wandb")
+    session.run("python", "-m", "pytest", "tests/training/test_callbacks.py")
+
+
+@nox.session(python="3.11")
 def lint(session: nox.Session) -> None:
     """Style and types."""
     session.install(".[test]")

@@ -153,7 +153,7 @@ def _figures(estimator: Any, made: Mapping[str, Any], results: Sequence[Result])
             f"{_plain(own['measure'])}, by which the epoch was chosen (so that it flatters a "
             f"little): {own['value']:.2%}{ends}. {_plain(own['protocol'])}."
         )
-        beside = sorted(estimator.baselines_.items(), key=lambda item: -item[1])
+        beside = sorted(vars(estimator).get("baselines_", {}).items(), key=lambda item: -item[1])
         if beside:
             listed = ", ".join(f"{_plain(name)} {score:.2%}" for name, score in beside)
             yield f"without learning, on the same trials: {listed}"

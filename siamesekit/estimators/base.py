@@ -884,9 +884,10 @@ class SiameseEstimator(
     ) -> str:
         """Write all that was fitted, and its card, to a hub of models.
 
-        Whatever `save` writes goes there: of a classifier the names of its classes and the
-        embeddings of what is enrolled. `forget` what nobody else is to have first, or load the
-        folder as a `SiameseEmbedder`, which has no gallery, and push that.
+        Whatever `save` writes goes there, and the names of classes trained on are among it; of a
+        classifier, those enrolled and the embeddings of their examples too. `forget` what nobody
+        else is to have first, or load the folder as a `SiameseEmbedder`, which has no gallery, and
+        push that.
 
         Parameters
         ----------

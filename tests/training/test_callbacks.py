@@ -272,6 +272,12 @@ def test_what_was_learned_before_a_function_raised_is_kept(
     assert told.records[0][1].epoch == 3
 
 
+def test_a_callback_shows_what_it_is() -> None:
+    assert repr(TimeLimit(60.0)) == "TimeLimit(seconds=60.0)"
+    assert repr(EarlyStopping(3, monitor="loss")) == "EarlyStopping(patience=3, monitor='loss')"
+    assert repr(TensorBoardLogger(None, "a/")) == "TensorBoardLogger(writer=None, prefix='a/')"
+
+
 def test_names_and_classes_are_callbacks_too(make: Make, fit: Fit) -> None:
     assert fit(make(), callbacks=["time-limit", TimeLimit]).epochs == 3
     with pytest.raises(UnknownPartError, match="Did you mean 'early-stopping'"):
