@@ -74,7 +74,7 @@ def with_ray(paths: Sequence[str], options: argparse.Namespace) -> list[tuple[st
         Embedder,
         fn_constructor_args=(str(options.model.resolve()),),
         batch_size=options.batch,
-        concurrency=options.workers,
+        compute=ray.data.ActorPoolStrategy(size=options.workers),
     )
     return [(row["path"], np.asarray(row["vector"])) for row in rows.iter_rows()]
 
