@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -49,3 +50,27 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
     assert told == expected, "\n".join(line for line in told if line not in expected)
     for mistake in ("TripletLos", "unknown document", "cross-reference target"):
         assert any(mistake in line for line in expected), f"{mistake} passes for right"
+
+
+def test_a_tutorial_whose_data_are_missing_is_shown_unrun_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.spec_from_file_location("_gallery", ROOT / "docs" / "_ext" / "gallery.py")
+    gallery = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(gallery)
+    scripts = ROOT / "docs" / "scripts" / "tutorials"
+    assert {path.stem for path in scripts.glob("*.py")} == set(gallery.TUTORIALS)
+
+    monkeypatch.setenv("SIAMESEKIT_DATA", str(tmp_path))
+    assert not re.search(gallery.to_run(), str(scripts / "office_faces.py"))
+    assert re.search(gallery.to_run(), str(scripts / "symbols.py"))
+    source = ["Faces\n=====\n\nText\n"]
+    gallery.say_what_was_not_run(None, "tutorials/office_faces", source)
+    assert source[0].index("=====") < source[0].index("att_faces.zip") < source[0].index("Text")
+    untouched = ["Symbols\n=======\n"]
+    gallery.say_what_was_not_run(None, "tutorials/symbols", untouched)
+    assert untouched == ["Symbols\n=======\n"]
+
+    (tmp_path / "orl_faces").mkdir()
+    (tmp_path / "orl_faces" / "att_faces.zip").touch()
+    assert re.search(gallery.to_run(), str(scripts / "office_faces.py"))

@@ -104,15 +104,16 @@ for fpir in (0.05, 0.1, 0.2):
 
 rows = np.concatenate([X[[0, 40]], X_strangers[[3, 20]]])
 truth = np.array([*y[[0, 40]], "Armenian", "Armenian"])
+last_word = np.vectorize(lambda name: name.split()[-1])  # of a Unicode name: which letter
 answer = clf.identify(rows, k=4, fpir=0.1)
 enrolled = dict(zip(y_one, X_one, strict=True))
 figure = plots.plot_identification(
     rows,
     np.array([[enrolled[name] for name in row] for row in answer.labels]),
-    np.char.replace(answer.labels.astype(str), "GEORGIAN LETTER ", ""),
+    last_word(answer.labels),
     answer.scores,
     unknown=answer.unknown,
-    truth=np.char.replace(truth, "GEORGIAN LETTER ", ""),
+    truth=last_word(truth),
     ink=True,
 )
 
