@@ -48,6 +48,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "write_computation_times": False,
     "show_signature": False,
+    "remove_config_comments": True,
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -66,6 +66,7 @@ figure = plots.plot_history(embedder.history_)
 after, after_test = embedder.transform(X), embedder.transform(X_test)
 accuracy = knn_accuracy(after_test, y_test, after, y, k=1, scorer=embedder.head_)
 print(f"embeddings of {after.shape[1]} numbers, nearest image: {accuracy:.2%}")
+# sphinx_gallery_thumbnail_number = 3
 figure = plots.plot_embeddings(after_test[:1000], y_test[:1000])
 
 # %%

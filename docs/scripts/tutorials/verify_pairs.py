@@ -76,6 +76,7 @@ same = y[first] == y[second]
 kept = same | (np.random.default_rng(0).random(len(same)) < 0.05)
 first, second, same = first[kept], second[kept], same[kept]
 scores = verifier.decision_function(X[first], X[second])
+# sphinx_gallery_thumbnail_number = 2
 figure = plots.plot_scores(scores, same, threshold=cut)
 
 # %%
