@@ -108,7 +108,7 @@ def _page_of_module(module: ModuleType, own: list[PublicName], other: list[Publi
     for heading, names in (("", own), ("Also imported from here", other)):
         if names:
             lines += [f".. rubric:: {heading}", ""] if heading else []
-            lines += [".. list-table::", "   :widths: 30 70", ""]
+            lines += [".. list-table::", "   :class: names", "   :widths: 30 70", ""]
             for name in names:
                 lines += [f"   * - :py:obj:`~{name.full}`", f"     - {_summary(name.value)}"]
             lines += [""]
@@ -121,7 +121,9 @@ def _page_of_name(name: PublicName, classes: set[type]) -> str:
     lines = [name.name, "=" * len(name.name), "", f".. currentmodule:: {name.module}", ""]
     if inspect.isclass(name.value):
         kind = "autoexception" if issubclass(name.value, BaseException) else "autoclass"
-        lines += [f".. {kind}:: {name.name}", "   :show-inheritance:", ""]
+        lines += [f".. {kind}:: {name.name}"]
+        # That something is an `object` need not be said.
+        lines += ["   :show-inheritance:", ""] if _public_bases(name.value, classes) else [""]
         for member in documented_members(name.value, classes):
             lines += [f"   .. {_directive(name.value, member)}:: {member}", ""]
     elif inspect.isroutine(name.value):
@@ -243,16 +245,20 @@ def show_public_bases(
     app: Sphinx, name: str, cls: type, options: object, bases: list[type | str]
 ) -> None:
     """Put the nearest public ancestors in the place of bases that are not public."""
-    public = {name.value for name in public_names() if inspect.isclass(name.value)}
+    classes = {name.value for name in public_names() if inspect.isclass(name.value)}
+    bases[:] = _public_bases(cls, classes)
+
+
+def _public_bases(cls: type, classes: set[type]) -> list[type]:
     found: dict[type, None] = {}
     waiting = list(cls.__bases__)
     while waiting:
         base = waiting.pop(0)
-        if base in public or (base.__module__.partition(".")[0] != TOP and base is not object):
+        if base in classes or (base.__module__.partition(".")[0] != TOP and base is not object):
             found[base] = None
         elif base is not object:
             waiting[:0] = base.__bases__
-    bases[:] = list(found) or [object]
+    return list(found)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
