@@ -134,7 +134,7 @@ def parts(options: argparse.Namespace) -> Iterator[tuple[str, Drawn, Drawn]]:
 
 def embedded(root: Path, split: str) -> Drawn:
     """Return the first drawings of every character, as the model in the box sees them."""
-    model = SiameseClassifier.from_pretrained("omniglot", device="cpu")
+    model = SiameseClassifier.from_pretrained("omniglot-28", device="cpu")
     items = load_omniglot(root, split).flat()
     # Drawings stand in the order of their drawers; images come back sorted by character.
     order = np.argsort(items.y, kind="stable")

@@ -194,7 +194,7 @@ def made_up(seed: int, n: int = 400, each: int = 4, dim: int = 16) -> People:
 
 
 def characters(root: Path, each: int = 4) -> Iterator[People]:
-    model = SiameseClassifier.from_pretrained("omniglot")
+    model = SiameseClassifier.from_pretrained("omniglot-28")
     rng = np.random.default_rng(0)
 
     def embedded(images: Any) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:

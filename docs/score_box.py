@@ -1,4 +1,4 @@
-"""Scores the model in the box, as it ships and whitened, and renews its two pages of results.
+"""Scores the model of 28 pixels in the box, as it ships and whitened; renews its pages of results.
 
     python docs/score_box.py --root DIR --mnist-root DIR
 
@@ -38,8 +38,11 @@ def main() -> None:
     parser.add_argument("--root", type=Path, required=True, help="folder of Omniglot")
     parser.add_argument("--mnist-root", type=Path, required=True, help="folder of MNIST")
     options = parser.parse_args()
-    shipped = SiameseClassifier.from_pretrained("omniglot", device="cpu")
-    for name, classifier in (("omniglot", shipped), ("omniglot_best", whitened(shipped, options))):
+    shipped = SiameseClassifier.from_pretrained("omniglot-28", device="cpu")
+    for name, classifier in (
+        ("omniglot-28", shipped),
+        ("omniglot_best", whitened(shipped, options)),
+    ):
         report = read_json(PAGES / f"{name}.json")
         results = scored(classifier, options)
         report["runs"][0] |= {

@@ -540,7 +540,7 @@ EXPERIMENTS = {
         "Koch's 40 alphabets, going on from the model in the box (80 epochs on 30 of them)",
         28,
         (lake,),
-        arguments={"max_epochs": 12, "start": "omniglot"},
+        arguments={"max_epochs": 12, "start": "omniglot-28"},
         turned=True,
     ),
     "vinyals": Experiment(
@@ -558,7 +558,7 @@ EXPERIMENTS = {
         "model in the box (80 epochs on 964 of them)",
         28,
         (vinyals_episodes,),
-        arguments={"max_epochs": 12, "start": "omniglot"},
+        arguments={"max_epochs": 12, "start": "omniglot-28"},
         turned=True,
     ),
     "koch_allpairs": Experiment(

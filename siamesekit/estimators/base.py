@@ -828,11 +828,14 @@ class SiameseEstimator(
         Parameters
         ----------
         name : str
-            ``"omniglot"``: compares hand-drawn symbols, paths or arrays of any size and polarity
-            (`siamesekit.data.DrawingReader` finds the ink; bytes of 28×28 pixels, ink bright on
-            black, stay as they are); enroll one example of each and predict. How it was made, and
-            how good it is, stands in its card, ``siamesekit/pretrained/omniglot/CARD.md``. Its
-            gallery is empty.
+            ``"omniglot"``: compares hand-drawn symbols by any pen, paths or arrays of any size and
+            polarity (`siamesekit.data.DrawingReader` finds the ink; bytes of 56×56 pixels, ink
+            bright on black, stay as they are); enroll one example of each and predict. How it was
+            made, and how good it is, stands in its card,
+            ``siamesekit/pretrained/omniglot/CARD.md``. Its gallery is empty.
+
+            ``"omniglot-28"``: the same for thin strokes and 28×28 pixels; a smaller network, and
+            longer embeddings.
 
             ``"hf:owner/name"`` or ``"hf:owner/name@revision"``: what `push_to_hub` wrote there,
             by the package ``huggingface_hub`` (``siamesekit[hub]``), which keeps what it

@@ -31,7 +31,7 @@ def omniglot_best(
     whitened by the covariance within classes. An epoch shows 97 · 200 images, as many as the
     background set has.
 
-    The model in the box (``SiameseClassifier.from_pretrained("omniglot")``) is of this recipe with
+    The model ``SiameseClassifier.from_pretrained("omniglot-28")`` is of this recipe with
     ``whitened=False``: its whitening would be 38 MB of numbers beside 3 MB of weights.
 
     Parameters
@@ -41,7 +41,7 @@ def omniglot_best(
         Of `ResidualNet`.
     random_state : int, Generator or None
     start : str, optional
-        Go on from this model in the box (``"omniglot"``, trained on the 30 background alphabets)
+        Go on from this model in the box (``"omniglot-28"``, trained on the 30 background alphabets)
         at a quarter of the learning rate; its widths count.
     whitened : bool
         Fit a whitening by the covariance within classes once training is over (`WhitenedNet`).

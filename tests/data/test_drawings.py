@@ -171,7 +171,7 @@ def test_it_is_a_reader_by_name() -> None:
 
 class TestBox:
     def box(self) -> SiameseClassifier:
-        return SiameseClassifier.from_pretrained("omniglot", device="cpu")
+        return SiameseClassifier.from_pretrained("omniglot-28", device="cpu")
 
     def test_it_takes_drawings_of_any_kind(self, tmp_path: Path) -> None:
         other = np.ascontiguousarray(BASE.T[:, ::-1])

@@ -186,8 +186,9 @@ def test_the_kind_is_saved(trained_on_bytes: SiameseClassifier, tmp_path: Any) -
 
 def test_enrolled_in_one_form_and_asked_in_another() -> None:
     clf = SiameseClassifier.from_pretrained("omniglot", device="cpu")
-    strokes = np.zeros((2, 28, 28), np.uint8)
-    strokes[0, 4:24, 13:15] = strokes[1, 13:15, 4:24] = 255
+    # Of its own size: what is not, its reader reads, to which uint16 is of sixteen bits.
+    strokes = np.zeros((2, 56, 56), np.uint8)
+    strokes[0, 8:48, 26:30] = strokes[1, 26:30, 8:48] = 255
     clf.enroll(strokes.astype(np.int64), ["one", "dash"])
     for form in (*AS_BYTES.values(), lambda X: X > 127):
         assert clf.predict(form(strokes)).tolist() == ["one", "dash"]

@@ -10,11 +10,11 @@ from siamesekit.recipes import omniglot_any_pen, omniglot_best, vinyals
 
 @pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
 def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
-    box = SiameseClassifier.from_pretrained("omniglot").backbone_.inner.state_dict()
-    inner = recipe(start="omniglot").backbone.build((1, 28, 28)).inner.inner.state_dict()
+    box = SiameseClassifier.from_pretrained("omniglot-28").backbone_.inner.state_dict()
+    inner = recipe(start="omniglot-28").backbone.build((1, 28, 28)).inner.inner.state_dict()
     assert inner.keys() == box.keys()
     assert all(torch.equal(inner[name], box[name]) for name in box)
-    assert recipe(start="omniglot").learning_rate < recipe().learning_rate
+    assert recipe(start="omniglot-28").learning_rate < recipe().learning_rate
 
 
 def test_any_pen_sees_more_pixels_and_other_pens_and_is_else_the_best() -> None:
