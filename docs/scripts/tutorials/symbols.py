@@ -16,7 +16,6 @@ import torch
 from _font_glyphs import load_font_glyphs
 
 from siamesekit import SiameseClassifier, plots
-from siamesekit.data import redraw
 from siamesekit.evaluation import cosine_similarity
 
 glyphs = load_font_glyphs(size=28, distortion=0.5, random_state=0)
@@ -24,8 +23,8 @@ print(f"{len(glyphs):,} drawings of {len(np.unique(glyphs.y))} letters")
 
 
 def drawings(chosen):
-    """Return pixels and names; the strokes of print are thick, the model knows a thin pen."""
-    return redraw(glyphs.X[chosen]), glyphs.y[chosen]
+    """Return pixels and names; the model knows strokes of any width, those of print too."""
+    return glyphs.X[chosen], glyphs.y[chosen]
 
 
 # %%
