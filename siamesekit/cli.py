@@ -336,6 +336,11 @@ def _show_warning(message: object, category: type[Warning], *args: object, **mor
 # -- arguments --------------------------------------------------------------------------------
 
 
+def _take_quiet(command: argparse.ArgumentParser) -> None:
+    """Let a command that shows progress (see `_progress`) be told not to."""
+    command.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="siamesekit",
@@ -367,7 +372,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--invert", action="store_true", help="dark ink on bright paper")
     own.add_argument("--seed", type=int, default=0)
     own.add_argument("--device", default="auto")
-    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _take_quiet(own)
     own.add_argument(
         "--time-limit", type=float, metavar="SECONDS", help="end after the epoch in which it is up"
     )
@@ -392,21 +397,21 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--shot", type=int, default=1)
     own.add_argument("--episodes", type=int, default=1000)
     own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _take_quiet(own)
 
     own = command("enroll", _enroll, "Add examples to a saved classifier.")
     own.add_argument("model")
     own.add_argument("paths", nargs="+", help="files with --label, else one folder of folders")
     own.add_argument("--label")
     own.add_argument("--out", help="folder to save to, in place of MODEL")
-    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _take_quiet(own)
 
     own = command("identify", _identify, "Say who is on each picture; 1 if somebody is unknown.")
     own.add_argument("model")
     own.add_argument("files", nargs="+")
     own.add_argument("-k", type=int, default=1, help="how many classes of each")
     own.add_argument("--fpir", type=float, help="share of strangers that may get a name")
-    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _take_quiet(own)
 
     own = command("verify", _verify, "Say whether two pictures are of one class; 1 if not.")
     own.add_argument("model")
@@ -420,5 +425,5 @@ def _parser() -> argparse.ArgumentParser:
 
     own = command("demo", _demo, "Train on small digits for some seconds, enroll two more.")
     own.add_argument("--seed", type=int, default=0)
-    own.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _take_quiet(own)
     return parser

@@ -180,7 +180,3 @@ class _Normalise(torch.autograd.Function):
 def _along(values: Tensor, x: Tensor) -> Tensor:
     """Return values of channels as they stand beside a batch."""
     return values.view(1, -1, *[1] * (x.ndim - 2)).to(x.dtype)
-
-
-def _all_but_channels(x: Tensor) -> list[int]:
-    return [0, *range(2, x.ndim)]
