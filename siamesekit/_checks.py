@@ -24,6 +24,7 @@ __all__ = [
     "check_number",
     "check_path",
     "choice",
+    "first_line",
     "integer",
     "near_matches",
     "number",
@@ -60,6 +61,11 @@ def shown(value: object) -> str:
         # Python refuses to write integers of 4,300 digits; a foreign class may refuse anything.
         text = f"a value of type {type(value).__name__} that cannot be shown"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({type(value).__name__})"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a foreign error says, for an error of ours; it may be empty."""
+    return (str(error).strip().splitlines() or [""])[0]
 
 
 def near_matches(name: str, known: Collection[str]) -> str:

@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from siamesekit._checks import first_line
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
 
 __all__ = ["read_weights"]
@@ -44,7 +45,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error) or type(error).__name__
         raise CorruptDatasetError(f"{path} is no file of weights: {said}") from error
     for name in _BELOW:
         if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):

@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from siamesekit._checks import check_kind, shown
+from siamesekit._checks import check_kind, first_line, shown
 from siamesekit.errors import HubError, InvalidParameterError, PluginImportError
 from siamesekit.estimators._card import is_own
 from siamesekit.estimators._folder import CARD, DESCRIPTION
@@ -65,7 +65,7 @@ def fetched(name: str) -> Path:
     except Exception as error:  # of its own, of its client for HTTP, of the file system
         raise HubError(
             f"{name} cannot be downloaded, and was not before ({type(error).__name__}: "
-            f"{_first_line(error)}). Without a network, or with HF_HUB_OFFLINE=1, only what is in "
+            f"{first_line(error)}). Without a network, or with HF_HUB_OFFLINE=1, only what is in "
             "the cache of huggingface_hub can be loaded."
         ) from error
     return Path(folder)
@@ -121,7 +121,7 @@ def pushed(
             )
         except Exception as error:  # as in `fetched`
             raise HubError(
-                f"{name} cannot be written to ({type(error).__name__}: {_first_line(error)})."
+                f"{name} cannot be written to ({type(error).__name__}: {first_line(error)})."
             ) from error
     if keep:
         warnings.warn(
@@ -146,7 +146,3 @@ def _package() -> Any:
             'a name that begins with "hf:" needs huggingface_hub: pip install "siamesekit[hub]".'
         ) from error
     return huggingface_hub
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]

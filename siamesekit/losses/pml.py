@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from siamesekit import _pml
+from siamesekit._checks import first_line
 from siamesekit._scores import check_embeddings, check_tuples
 from siamesekit._types import Tuples
 from siamesekit.errors import InvalidDataError, InvalidParameterError, NotBuiltError
@@ -169,7 +170,7 @@ class PMLLoss(Loss):
 
     def _refused(self, error: Exception, indices: object) -> InvalidDataError:
         """Return the error of a batch that the wrapped loss does not take."""
-        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        said = (first_line(error) or type(error).__name__).rstrip(".")
         hint = "" if indices is None else " Does it go without a miner (miner=None)?"
         return InvalidDataError(
             f"loss 'pml:{type(self).__name__}' cannot charge the batch: {said}.{hint}"

@@ -25,6 +25,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from siamesekit._checks import first_line
 from siamesekit._random import RandomState, seed_from
 from siamesekit.errors import DistributedError, InvalidParameterError
 from siamesekit.training.drawing import drawing_of
@@ -271,8 +272,9 @@ class Team:
         said = _in_time(lambda: self._store.check([self._key]) and self._store.get(self._key))
         if said:
             return str(said.decode())
-        first = (str(error).splitlines() or [""])[0]
-        return f"another process died, or did not come within {self.timeout:g} s ({first})"
+        return (
+            f"another process died, or did not come within {self.timeout:g} s ({first_line(error)})"
+        )
 
 
 class _Gather(torch.autograd.Function):
@@ -418,7 +420,7 @@ def _initialise() -> None:
     except (RuntimeError, ValueError) as error:
         raise DistributedError(
             f"the processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name cannot join: "
-            f"{(str(error).splitlines() or [''])[0]}"
+            f"{first_line(error)}"
         ) from error
     atexit.register(_finish)
     here = int(os.environ.get("LOCAL_RANK", "0"))
