@@ -22,6 +22,7 @@ from siamesekit.training import TrainingLine
 __all__ = ["koch2015", "koch2015_keras", "koch_allpairs", "koch_trials"]
 
 _BATCH = 128
+_KERNELS = (10, 7, 4, 4)
 
 
 def koch2015(
@@ -33,6 +34,7 @@ def koch2015(
     decays: float | Sequence[float] = 1e-4,
     max_epochs: int = 200,
     random_state: RandomState = 0,
+    kernels: tuple[int, ...] = _KERNELS,
 ) -> SiameseClassifier:
     """Return the network and the training of Koch, Zemel and Salakhutdinov [1]_, 105×105 pixels.
 
@@ -55,6 +57,9 @@ def koch2015(
         not print what it found; the defaults are ours.
     max_epochs : int
     random_state : int, Generator or None
+    kernels : tuple of 4 int
+        Sides of the kernels of `KochNet`. ``(4, 3, 2, 2)`` fit images of 35×35 pixels; the paper
+        tests "a reduced version" of its network for those on MNIST (§4.3), and does not print it.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def koch2015(
     check_flag("affine", affine)
     return checked(
         SiameseClassifier(
-            backbone=KochNet(init=init),
+            backbone=KochNet(kernels=kernels, init=init),
             head="l1",
             loss=BCELoss(),
             sampler=PairSampler(batch_size=_BATCH, n_pairs=n_pairs),
@@ -90,7 +95,9 @@ def koch2015(
     )
 
 
-def koch2015_keras(max_epochs: int = 100, random_state: RandomState = 0) -> SiameseClassifier:
+def koch2015_keras(
+    max_epochs: int = 100, random_state: RandomState = 0, kernels: tuple[int, ...] = _KERNELS
+) -> SiameseClassifier:
     """Return the setup of the Keras tutorials: the same network, Adam 6e-5, 32 pairs a step.
 
     An epoch is 200 steps, after which they validate: 20,000 steps in all.
@@ -99,6 +106,8 @@ def koch2015_keras(max_epochs: int = 100, random_state: RandomState = 0) -> Siam
     ----------
     max_epochs : int
     random_state : int, Generator or None
+    kernels : tuple of 4 int
+        As for `koch2015`.
 
     Returns
     -------
@@ -112,7 +121,7 @@ def koch2015_keras(max_epochs: int = 100, random_state: RandomState = 0) -> Siam
     """
     return checked(
         SiameseClassifier(
-            backbone=KochNet(init="trainable"),
+            backbone=KochNet(kernels=kernels, init="trainable"),
             head="l1",
             loss=BCELoss(),
             sampler=PairSampler(batch_size=32, n_pairs=32 * 200, uniform="class"),

@@ -1,8 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from siamesekit import recipes
+from siamesekit import SiameseClassifier, recipes
 from siamesekit.data import ImageSet
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.heads import CosineHead
@@ -55,6 +57,7 @@ def test_kochs_trials_need_whole_episodes_groups_and_drawers() -> None:
         ({"n_pairs": 30_000.0}, "n_pairs must be"),
         ({"affine": "yes"}, "affine must be True or False"),
         ({"init": "papers"}, "init must be one of"),
+        ({"kernels": (4, 3, 2)}, "kernels must be 4 integers"),
     ],
 )
 def test_the_papers_numbers_are_checked_at_the_door(
@@ -62,6 +65,16 @@ def test_the_papers_numbers_are_checked_at_the_door(
 ) -> None:
     with pytest.raises(InvalidParameterError, match=message):
         recipes.koch2015(**arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("recipe", [recipes.koch2015, recipes.koch2015_keras])
+def test_a_network_of_small_kernels_takes_small_images(
+    recipe: Callable[..., SiameseClassifier],
+) -> None:
+    network = recipe(kernels=(4, 3, 2, 2)).backbone.build((1, 35, 35))
+    assert network(torch.zeros(2, 1, 35, 35)).shape == (2, 4096)
+    with pytest.raises(InvalidDataError, match="needs larger images"):
+        recipe().backbone.build((1, 35, 35))
 
 
 @pytest.mark.parametrize("n_trials", [0, -20, 20.0, "20", None, True])
