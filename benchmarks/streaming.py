@@ -13,16 +13,18 @@ No training from files can be faster than the slower of the first two, which is 
 workers and training share too few processors for both at once, it cannot reach it either: on two
 processors, one thread and two workers, what decoding takes of them must be less than training does.
 
-Memory is that of one ``fit`` in a process of its own and of its workers, sampled: what belongs to
+Memory is that of one ``fit`` in a script of its own and of its workers, sampled: what belongs to
 one of them alone, and its share of what they share (Linux alone; else not measured). The peer
-is what the images take as floats in memory.
+is what the images take as floats in memory. Workers start as Python starts them here: forked, they
+share what their parent has loaded; ``--start spawn`` or ``forkserver`` makes them load it anew.
 """
 
 import argparse
 import multiprocessing
 import os
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,11 +53,14 @@ QUALITY = 90
 
 def main() -> None:
     options = parse_options()
+    if options.fit is not None:
+        fit(options)
+        return
     torch.set_num_threads(options.threads)
     with tempfile.TemporaryDirectory() as name:
         paths, labels = write_files(Path(name), options)
         rows = [throughput(paths, labels, options)]
-        memory = peak_memory(paths, labels, options)
+        memory = peak_memory(Path(name), options)
         if memory is not None:
             floats = len(paths) * 3 * options.side**2 * 4
             peer = None if options.peer == "none" else floats / 2**20
@@ -78,6 +83,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=84, help="pixels that are trained on")
     parser.add_argument("--batches", type=int, default=30, help="of 64 images, timed")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--start", choices=multiprocessing.get_all_start_methods(), help="of the workers of fit"
+    )
+    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
@@ -94,9 +103,8 @@ def write_files(folder: Path, options: argparse.Namespace) -> tuple[list[str], n
     """Return paths of JPEGs, and the class of each."""
     rng = np.random.default_rng(options.seed)
     coarse = max(2, options.side // 8)
-    paths = []
-    for k in range(options.images):
-        path = folder / f"{k}.jpg"
+    paths, labels = files_in(folder, options)
+    for k, path in enumerate(paths):
         if k < DIFFERENT:
             noise = rng.integers(0, 256, (coarse, coarse, 3), dtype=np.uint8)
             image = Image.fromarray(noise).resize((options.side,) * 2, Image.Resampling.BICUBIC)
@@ -104,8 +112,13 @@ def write_files(folder: Path, options: argparse.Namespace) -> tuple[list[str], n
             pixels = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(path, quality=QUALITY)
         else:
-            os.link(folder / f"{k % DIFFERENT}.jpg", path)
-        paths.append(str(path))
+            os.link(paths[k % DIFFERENT], path)
+    return paths, labels
+
+
+def files_in(folder: Path, options: argparse.Namespace) -> tuple[list[str], np.ndarray]:
+    """Return the paths and classes of the files that `write_files` writes to a folder."""
+    paths = [str(folder / f"{k}.jpg") for k in range(options.images)]
     return paths, np.arange(options.images) // PER_CLASS
 
 
@@ -181,44 +194,40 @@ def make_line(options: argparse.Namespace) -> TrainingLine:
 # -- memory ---------------------------------------------------------------------------------------
 
 
-def peak_memory(paths: list[str], labels: np.ndarray, options: argparse.Namespace) -> float | None:
+def peak_memory(folder: Path, options: argparse.Namespace) -> float | None:
     """Return the most memory that a ``fit`` and its workers held at once, in MiB."""
     if not Path("/proc/self/smaps_rollup").exists():
         return None
-    process = multiprocessing.get_context("spawn").Process(
-        target=fit, args=(paths, labels, options.workers, options.side, options.quick)
-    )
-    process.start()
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.is_set():
-            peak[0] = max(peak[0], memory_of(process.pid or 0))
-            time.sleep(0.1)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    process.join()
-    done.set()
-    watcher.join()
-    if process.exitcode:
-        raise SystemExit(f"fit ended with exit code {process.exitcode}")
-    return peak[0]
+    arguments = [f"--{name}={getattr(options, name)}" for name in ("images", "side", "workers")]
+    arguments += ["--quick"] if options.quick else []
+    arguments += [] if options.start is None else [f"--start={options.start}"]
+    process = subprocess.Popen([sys.executable, __file__, f"--fit={folder}", *arguments])
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, memory_of(process.pid))
+        time.sleep(0.1)
+    if process.returncode:
+        raise SystemExit(f"fit ended with exit code {process.returncode}")
+    return peak
 
 
-def fit(paths: list[str], labels: np.ndarray, workers: int, side: int, quick: bool) -> None:
+def fit(options: argparse.Namespace) -> None:
+    """Train on files that are written, as a user's script does."""
+    if options.start is not None:
+        multiprocessing.set_start_method(options.start)
+    paths, labels = files_in(options.fit, options)
     torch.set_num_threads(1)
-    pool = max(1, side // 28)
+    pool = max(1, options.side // 28)
     network = nn.Sequential(nn.AvgPool2d(pool), nn.Flatten(), nn.LazyLinear(64))
     with torch.no_grad():
-        network(torch.zeros(1, 3, side, side))
+        network(torch.zeros(1, 3, options.side, options.side))
     reader = ImageReader(mode="RGB")
     SiameseClassifier(
         backbone=network,
         reader=reader,
-        n_workers=workers,
+        n_workers=options.workers,
         max_epochs=1,
-        validation=None if quick else 0.1,
+        validation=None if options.quick else 0.1,
         random_state=0,
     ).fit(paths, labels)
 

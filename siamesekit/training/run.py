@@ -178,14 +178,21 @@ class Run:
             for index, raw in counted(
                 batches, len(self.sampler), f"epoch {number + 1}", " batches"
             ):
-                batch = finish_batch(raw, self.augment, generator, self.device)
                 share.counts = self._has_a_share(index)
-                if self._step(index, batch, batch_pass, means, keep=not renewed):
+                # No name is given to the batch: its memory is free once the step is taken.
+                if self._step(
+                    index,
+                    finish_batch(raw, self.augment, generator, self.device),
+                    batch_pass,
+                    means,
+                    keep=not renewed,
+                ):
                     renewed = True
                 else:
                     skipped += 1
                     if self.bad_in_a_row >= _TOO_MANY:
                         self._diverged()
+                del raw
         whole_epoch = not renewed and self.bad_in_a_row >= _MANY
         if whole_epoch or not bool(all_finite(self.weights)):
             self._diverged()
@@ -228,6 +235,7 @@ class Run:
 
         for _, raw in self.items.batches(own(), seed=stream):
             yield drawn.popleft(), raw
+            del raw
 
     def _has_a_share(self, index: Tensor) -> bool:
         if self.team is None:

@@ -1,10 +1,12 @@
 """Items that are read when they are needed, by workers that read ahead."""
 
+import math
 import os
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -27,7 +29,10 @@ _NUMBERS = 1 << 23
 _WORKERS = 4
 _FEW = 128
 """Items for which no worker is started unless asked for: it takes as long as to read them."""
+_PIECE = 1 << 23
+"""Bytes that cross from a worker at once, at most, but for one item: what a batch takes twice."""
 
+T = TypeVar("T")
 Convert = Callable[[Tensor], Tensor]
 
 
@@ -73,7 +78,8 @@ class Streamed(Items):
     -----
     What comes out does not depend on the number of workers: batches keep their order, and what
     draws is seeded by item and epoch. Batches return through a pipe, so that neither the size of
-    ``/dev/shm`` nor the number of open files limits them.
+    ``/dev/shm`` nor the number of open files limits them: piece by piece, of 8 MiB at most, and as
+    the bytes that they are stored as. Workers are about one batch ahead.
     """
 
     def __init__(self, source: Source, n_workers: int | None = None) -> None:
@@ -109,8 +115,11 @@ class Streamed(Items):
     ) -> Iterator[tuple[Tensor, Tensor]]:
         # Drawn beforehand, so that how far workers read ahead changes nothing for the sampler.
         listed = list(indexes)
-        for index, block in zip(listed, self._raw_blocks(listed, seed), strict=True):
-            yield index, block if self._convert is None else self._convert(block)
+        blocks = self._raw_blocks(listed, seed)
+        convert = self._convert or _as_it_is
+        for index in listed:
+            # Not kept here, or two would be in memory as the next one is put together.
+            yield index, convert(next(blocks))
 
     def content(self) -> Any:  # noqa: D102
         facts = self.look_through()
@@ -191,8 +200,7 @@ class Streamed(Items):
     @property
     def block(self) -> int:
         """Number of items to read at once."""
-        size = int(np.prod(self.shape[1:], dtype=np.int64))
-        return max(1, min(BLOCK, _NUMBERS // max(1, size)))
+        return max(1, min(BLOCK, _NUMBERS // max(1, math.prod(self.shape[1:]))))
 
     def _like(self, **changed: Any) -> "Streamed":
         other = type(self).__new__(type(self))
@@ -204,27 +212,54 @@ class Streamed(Items):
 
     def _raw_blocks(self, indexes: list[Tensor], seed: int) -> Iterator[Tensor]:
         places = [self._positions[index.cpu().flatten().numpy()] for index in indexes]
-        reading = _Reading(self.source, self._stored)
-        jobs = [(place, seed) for place in places]
-        n_workers = self._workers(places)
-        read = (
-            map(reading.__getitem__, jobs)
-            if not n_workers
-            else _read_ahead(reading, jobs, n_workers)
-        )
-        for place, found in zip(places, read, strict=True):
-            if found.failure is not None:
-                raise found.failure[0](found.failure[1])
-            yield self._checked(found, place)
+        pieces = [self._pieces(place) for place in places]
+        jobs = [(piece, seed) for batch in pieces for piece in batch]
+        read = self._read(jobs, max(map(len, pieces), default=0), self._workers(places, len(jobs)))
+        with closing(read):
+            for batch in pieces:
+                yield self._put_together(batch, read)
 
-    def _workers(self, places: list[np.ndarray]) -> int:
+    def _pieces(self, place: np.ndarray) -> list[np.ndarray]:
+        """Return the positions of a batch in parts that cross from a worker at once."""
+        item = math.prod(self.shape[1:]) * self.dtype.itemsize
+        size = max(1, _PIECE // max(1, item))
+        return [place[k : k + size] for k in range(0, len(place), size)]
+
+    def _read(
+        self, jobs: list[tuple[np.ndarray, int]], pieces: int, n_workers: int
+    ) -> Generator["_Read", None, None]:
+        """Return what is read, in the order of the jobs, of which batches have `pieces` at most."""
+        reading = _Reading(self.source, self._stored)
+        if not n_workers:
+            return (reading[job] for job in jobs)
+        # While one batch is trained on, the next one is read: more of them is memory for nothing.
+        return _read_ahead(reading, jobs, n_workers, math.ceil(pieces / n_workers) + 1)
+
+    def _put_together(self, pieces: list[np.ndarray], read: Iterator["_Read"]) -> Tensor:
+        """Return a batch of as many pieces as come next."""
+        if len(pieces) == 1:
+            return self._next(read, pieces[0])
+        n = sum(map(len, pieces))
+        batch, start = torch.empty((n, *self.shape[1:]), dtype=self.dtype), 0
+        for piece in pieces:
+            batch[start : start + len(piece)] = self._next(read, piece)
+            start += len(piece)
+        return batch
+
+    def _next(self, read: Iterator["_Read"], piece: np.ndarray) -> Tensor:
+        found = next(read)
+        if found.failure is not None:
+            raise found.failure[0](found.failure[1])
+        return self._checked(found, piece)
+
+    def _workers(self, places: list[np.ndarray], n_jobs: int) -> int:
         if len(places) < 2:
             return 0
         if self.n_workers is not None:
-            return min(self.n_workers, len(places))
+            return min(self.n_workers, n_jobs)
         if isinstance(self.source, DatasetSource) or sum(map(len, places)) < _FEW:
             return 0
-        return min(_WORKERS, _processors(), len(places))
+        return min(_WORKERS, _processors(), n_jobs)
 
     def _checked(self, found: "_Read", place: np.ndarray) -> Tensor:
         """Return a block as a tensor of the type of the first item, finite and of its shape."""
@@ -272,21 +307,25 @@ class _Reading:
 
     def __getitem__(self, job: tuple[np.ndarray, int]) -> _Read:
         positions, seed = job
-        items: list[np.ndarray] = []
+        items = np.empty(0)
         labels: list[Any] = []
+        dtype: np.dtype[Any] | None = None
         try:
-            for position in positions.tolist():
+            for k, position in enumerate(positions.tolist()):
                 _seed_worker(seed, position)
                 item, label = self.source.read(position, seed)
-                self._check(item, position, items)
-                items.append(item)
+                self._check(item, position, dtype)
+                if dtype is None:
+                    dtype = item.dtype
+                    items = np.empty((len(positions), *self.shape), dtype.newbyteorder("="))
+                items[k] = item
                 labels.append(label)
-            return _Read(np.stack(items), labels if self.source.labelled else None, None)
+            return _Read(items, labels if self.source.labelled else None, None)
         except SiamesekitError as error:  # sent as a text: not every error can be pickled
             kind = CorruptDatasetError if isinstance(error, CorruptDatasetError) else type(error)
             return _Read(np.empty(0), None, (kind, str(error)))
 
-    def _check(self, item: np.ndarray, position: int, before: list[np.ndarray]) -> None:
+    def _check(self, item: np.ndarray, position: int, before: "np.dtype[Any] | None") -> None:
         if item.shape != self.shape:
             advice = (
                 " reader=ImageReader(size=...) makes all pictures one size."
@@ -297,23 +336,23 @@ class _Reading:
                 f"{self.source.name(position)} must have the shape of {self.source.name(0)}, "
                 f"{self.shape}; got {item.shape}.{advice}"
             )
-        if before and item.dtype != before[0].dtype:
+        if before is not None and item.dtype != before:
             raise InvalidDataError(
-                f"{self.source.name(position)} is of {item.dtype}, the item before it of "
-                f"{before[0].dtype}."
+                f"{self.source.name(position)} is of {item.dtype}, the item before it of {before}."
             )
 
 
 def _read_ahead(
-    reading: _Reading, jobs: list[tuple[np.ndarray, int]], n_workers: int
-) -> Iterator[_Read]:
-    """Yield what workers read, in the order of the jobs."""
+    reading: _Reading, jobs: list[tuple[np.ndarray, int]], n_workers: int, ahead: int
+) -> Generator[_Read, None, None]:
+    """Yield what workers read, in the order of the jobs; each is `ahead` jobs ahead at most."""
     loader: DataLoader[Any] = DataLoader(
         reading,  # type: ignore[arg-type]
         batch_size=None,
         sampler=jobs,
         num_workers=n_workers,
-        collate_fn=_as_it_is,  # type: ignore[arg-type]
+        prefetch_factor=ahead,
+        collate_fn=_as_it_is,
         # Or the seed of the workers would be drawn from torch's default generator.
         generator=torch.Generator().manual_seed(0),
     )
@@ -339,7 +378,7 @@ def _seed_worker(seed: int, position: int) -> None:
         np.random.seed(own)  # noqa: NPY002
 
 
-def _as_it_is(found: _Read) -> _Read:
+def _as_it_is(found: T) -> T:
     return found
 
 

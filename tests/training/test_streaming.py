@@ -1,7 +1,9 @@
 """Items that are read when needed are those in memory, whoever reads them."""
 
+import gc
 import pickle
 import random
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, Subset, TensorDataset
 
+from siamesekit._random import drawing_from
 from siamesekit.errors import CorruptDatasetError, InvalidDataError
-from siamesekit.training import Items, embed_items
+from siamesekit.heads import CosineHead
+from siamesekit.losses import EpisodicLoss
+from siamesekit.samplers import EpisodeSampler
+from siamesekit.training import Items, Plan, TrainingLine, embed_items, streaming, train
 from siamesekit.training.fingerprint import digest
 from siamesekit.training.items import TensorItems, blocks_of
 from siamesekit.training.sources import DatasetSource, FileSource
@@ -190,6 +196,85 @@ A = torch.zeros(1, 4, 4)
 def test_what_a_data_set_cannot_be_is_named(dataset: Any, message: str) -> None:
     with pytest.raises(InvalidDataError, match=message):
         Streamed(DatasetSource(dataset, "X")).look_through()
+
+
+class Counting(Dataset[Any]):
+    """Items of a thousand bytes; of each that is read a file tells."""
+
+    def __init__(self, folder: Path, n: int) -> None:
+        self.folder = folder
+        self.n = n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, position: int) -> np.ndarray:
+        (self.folder / str(position)).touch()
+        return np.full(1000, position % 256, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("n_workers", [0, 2])
+def test_workers_are_about_one_batch_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_workers: int
+) -> None:
+    monkeypatch.setattr(streaming, "_PIECE", 3000)
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    items = Streamed(DatasetSource(Counting(tmp_path, 400), "X"), n_workers)
+    for k, (index, batch) in enumerate(items.batches(torch.split(order, 20)), start=1):
+        assert torch.equal(batch[:, 0], index.to(torch.uint8))
+        if k == 5:
+            time.sleep(0.3)  # in which workers without a bound would read on
+            # Besides what came: a batch, a piece of 3 items a worker, and the first item.
+            assert len(list(tmp_path.iterdir())) <= 5 * 20 + (20 + 3 * (n_workers + 1) + 1)
+    assert len(list(tmp_path.iterdir())) == 400
+
+
+def test_what_crosses_from_a_worker_is_small_whatever_the_batch(
+    paths: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crossed = []
+    checked = Streamed._checked
+
+    def counted(self: Streamed, found: Any, place: np.ndarray) -> Tensor:
+        crossed.append((found.items.dtype, found.items.nbytes))
+        return checked(self, found, place)
+
+    monkeypatch.setattr(Streamed, "_checked", counted)
+    monkeypatch.setattr(streaming, "_PIECE", 3 * X[0].nbytes)
+    items = Streamed(FileSource(paths, read_array, "X"), 2)
+    (_, whole), _ = items.batches([torch.arange(N), torch.tensor([4])])
+    assert torch.equal(whole[:, 0], torch.from_numpy(X))
+    assert crossed == [(np.dtype(np.uint8), n * X[0].nbytes) for n in [3] * 6 + [2, 1]]
+
+
+def batches_in_memory(shape: torch.Size) -> int:
+    found = [kept for kept in gc.get_objects() if type(kept) is Tensor]
+    floats = [kept for kept in found if kept.shape == shape and kept.is_floating_point()]
+    return len({kept.untyped_storage().data_ptr() for kept in floats})
+
+
+def test_one_batch_of_floats_is_in_memory_and_none_after_training(paths: list[str]) -> None:
+    labels, shape = torch.arange(N) % 4, torch.Size([8, 1, 5, 4])
+    with drawing_from(0):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(20, 3))
+    line = TrainingLine(network, CosineHead(), EpisodicLoss())
+    sampler = EpisodeSampler(way=4, n_batches=3).bind(labels, seed=0)
+    before: list[int] = []
+    after: list[int] = []
+
+    def augment(batch: Tensor, generator: torch.Generator) -> Tensor:
+        before.append(batches_in_memory(shape))  # the next one is made, and the last one gone
+        return batch
+
+    def validate(line: TrainingLine) -> float:
+        after.append(batches_in_memory(shape))
+        return 0.0
+
+    items = Streamed(FileSource(paths, read_array, "X"), 0)
+    plan = Plan(max_epochs=2, optimizer="sgd", learning_rate=1e-3)
+    train(line, items, labels, sampler, plan, augment=augment, validate=validate)
+    assert before == [1] * 6
+    assert after == [0, 0]
 
 
 class Exiting(Dataset[Any]):
