@@ -175,6 +175,8 @@ def _evaluate(args: argparse.Namespace) -> Answer:
 
 
 def _enroll(args: argparse.Namespace) -> Answer:
+    out = args.model if args.out is None else args.out
+    _check_local(out)
     model = _classifier(args.model)
     if args.label is None and len(args.paths) != 1:
         raise InvalidParameterError(
@@ -186,7 +188,7 @@ def _enroll(args: argparse.Namespace) -> Answer:
     else:
         paths, labels = args.paths, [args.label] * len(args.paths)
     model.enroll(paths, labels)
-    model.save(args.model if args.out is None else args.out)
+    model.save(out)
     facts = {"enrolled": len(paths), "classes": model.classes_.tolist()}
     return Answer(facts, _listed(facts))
 
@@ -284,6 +286,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 def _check_free(path: str) -> None:
     """Raise an error where `save` would, before anything is trained."""
+    _check_local(path)
     target = Path(path)
     if target.is_file() or (
         target.is_dir() and any(target.iterdir()) and not (target / "model.json").is_file()
@@ -291,6 +294,12 @@ def _check_free(path: str) -> None:
         raise InvalidParameterError(
             f"--out must be new, an empty folder or one saved before; {path} is none."
         )
+
+
+def _check_local(out: str) -> None:
+    from siamesekit.estimators._huggingface_hub import check_local
+
+    check_local("--out", out)
 
 
 def _put_out(answer: Answer, as_json: bool) -> None:

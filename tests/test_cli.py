@@ -145,6 +145,8 @@ def test_parts_and_the_machine_are_listed(capsys) -> None:
         (["parts", "hats"], "kind"),
         (["train", "absent", "--out", "m"], "absent"),
         (["train", "{known}", "--out", "{known}"], "--out"),
+        (["train", "{known}", "--out", "hf:me/model"], "push_to_hub"),
+        (["enroll", "hf:me/model", "a.png", "--label", "a"], "push_to_hub"),
         (["train", "{known}", "--out", "m", "--set", "los=triplet"], "los"),
         (["train", "{known}", "--out", "m", "--set", "loss"], "NAME=VALUE"),
         (["train", "{known}", "--out", "m", "--size", "0"], "size"),

@@ -15,7 +15,7 @@ from siamesekit.errors import HubError, InvalidParameterError, PluginImportError
 from siamesekit.estimators._card import is_own
 from siamesekit.estimators._folder import CARD, DESCRIPTION
 
-__all__ = ["PREFIX", "fetched", "parsed", "pushed"]
+__all__ = ["PREFIX", "check_local", "fetched", "is_on_a_hub", "parsed", "pushed"]
 
 PREFIX = "hf:"
 _NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
@@ -24,13 +24,34 @@ _WANTED = "'hf:owner/name' or 'hf:owner/name@revision'"
 _TENSORS = ["weights*.safetensors", "gallery*.safetensors", "pairs*.safetensors"]
 
 
-def parsed(name: str) -> tuple[str, str | None]:
+def is_on_a_hub(path: object) -> bool:
+    """Return whether a path is not of a file, but the name of a model on a hub."""
+    return isinstance(path, str) and path.startswith(PREFIX)
+
+
+def check_local(name: str, path: object) -> None:
+    """Raise an error if what is to be written here would be looked for on a hub by `load`.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    if is_on_a_hub(path):
+        raise InvalidParameterError(
+            f"{name} must be a folder of this machine; got {shown(path)}, a name on a hub: "
+            "push_to_hub writes there."
+        )
+
+
+def parsed(name: str, argument: str = "name") -> tuple[str, str | None]:
     """Return the repository and the revision that a name stands for.
 
     Parameters
     ----------
     name : str
         ``"hf:owner/name"``, or ``"hf:owner/name@revision"``.
+    argument : str
+        What the name was given as.
 
     Raises
     ------
@@ -39,24 +60,24 @@ def parsed(name: str) -> tuple[str, str | None]:
     """
     found = _NAME.fullmatch(name.removeprefix(PREFIX))
     if found is None:
-        raise InvalidParameterError(f"name must be {_WANTED}; got {shown(name)}.")
+        raise InvalidParameterError(f"{argument} must be {_WANTED}; got {shown(name)}.")
     return found[1], found[2]
 
 
-def fetched(name: str) -> Path:
+def fetched(name: str, argument: str = "name") -> Path:
     """Return the folder of a model from the hub, downloaded unless it was before.
 
     Parameters
     ----------
-    name : str
-        As `parsed` takes it.
+    name, argument : str
+        As `parsed` takes them.
 
     Raises
     ------
     HubError
         If it is not there, or cannot be reached and was not downloaded before.
     """
-    repository, revision = parsed(name)
+    repository, revision = parsed(name, argument)
     hub = _package()
     try:
         folder = hub.snapshot_download(

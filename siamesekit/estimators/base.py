@@ -43,7 +43,7 @@ from siamesekit.estimators._finite import check_finite, keep_finite
 from siamesekit.estimators._fitting import Fitting, Material, of_classes
 from siamesekit.estimators._folder import Files
 from siamesekit.estimators._html import line_html
-from siamesekit.estimators._huggingface_hub import PREFIX, fetched, pushed
+from siamesekit.estimators._huggingface_hub import check_local, fetched, is_on_a_hub, pushed
 from siamesekit.estimators._inputs import (
     check_groups,
     check_items,
@@ -690,8 +690,8 @@ class SiameseEstimator(
         Raises
         ------
         InvalidParameterError
-            If `path` holds something else, `results` are none, or the network holds what cannot
-            be written.
+            If `path` holds something else or is the name of a model on a hub, `results` are none,
+            or the network holds what cannot be written.
         ModelNotWrittenError
             If the disk is full, or the folder may not be written to.
         NotFittedError
@@ -713,6 +713,7 @@ class SiameseEstimator(
         `random_state`, the path of a `checkpoint`) is left out; `load` says so.
         """
         check_is_fitted(self)
+        check_local("path", path)
         checked, figures = check_path("path", path), _check_results(results)
         own = self._at_once()
         state, tensors = own._state()
@@ -870,7 +871,7 @@ class SiameseEstimator(
         >>> clf.predict(np.roll(strokes, 1, axis=2)).tolist()
         ['one', 'dash']
         """
-        if isinstance(name, str) and name.startswith(PREFIX):
+        if is_on_a_hub(name):
             return cls.load(fetched(name), **parts)
         names = sorted(path.parent.name for path in _PRETRAINED.glob("*/model.json"))
         check_choice("name", name, names)

@@ -1,4 +1,4 @@
-"""Whatever was saved, opened: an estimator's folder or a gallery's file."""
+"""Whatever was saved, opened: an estimator's folder, here or on a hub, or a gallery's file."""
 
 import os
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from siamesekit._checks import check_path, near_matches
 from siamesekit.errors import InvalidParameterError, SavedModelError
 from siamesekit.estimators import _folder
+from siamesekit.estimators._huggingface_hub import fetched, is_on_a_hub
 from siamesekit.estimators._saving import read_description
 from siamesekit.estimators.base import SiameseEstimator, family
 from siamesekit.gallery import Gallery
@@ -21,7 +22,10 @@ def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Galle
     Parameters
     ----------
     path : path-like
-        Folder that an estimator's ``save`` wrote, or file that a gallery's did.
+        Folder that an estimator's ``save`` wrote, or file that a gallery's did; or
+        ``"hf:owner/name"`` or ``"hf:owner/name@revision"``, which stand for what ``push_to_hub``
+        wrote there: as for ``from_pretrained``. (A folder of such a name is
+        ``Path("hf:owner/name")``.)
     **parts
         As for the ``load`` of that class: arguments that have no name in the registry
         (``backbone=MyNet()``) or are to be replaced (``device="cpu"``); of a gallery its ``head``
@@ -36,7 +40,11 @@ def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Galle
     SavedModelError
         If there is nothing, or it is damaged or of a newer version.
     InvalidParameterError
-        If `parts` names no argument.
+        If `parts` names no argument, or what follows ``"hf:"`` is no name.
+    HubError
+        If it is not on the hub, or that cannot be reached and the model is not here either.
+    PluginImportError
+        If huggingface_hub is wanted and not installed (``siamesekit[hub]``).
 
     Examples
     --------
@@ -47,7 +55,7 @@ def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Galle
     ...     type(siamesekit.load(folder)).__name__
     'SiameseEmbedder'
     """
-    checked = check_path("path", path)
+    checked = fetched(str(path), "path") if is_on_a_hub(path) else check_path("path", path)
     if not checked.is_dir():
         _check_known(parts, list(signature(Gallery.load).parameters)[1:])
         return Gallery.load(checked, **parts)

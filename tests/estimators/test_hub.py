@@ -17,7 +17,7 @@ from unittest.mock import create_autospec
 import numpy as np
 import pytest
 
-from siamesekit import SiameseClassifier, SiameseEmbedder
+from siamesekit import SiameseClassifier, SiameseEmbedder, load
 from siamesekit.errors import (
     HubError,
     InvalidParameterError,
@@ -148,6 +148,24 @@ def test_a_revision_stays_the_model_that_it_was(there: Hub, fitted: SiameseClass
     np.testing.assert_array_equal(found, fitted.transform(X))
 
 
+def test_load_returns_what_was_pushed_as_what_it_was(there: Hub, fitted: SiameseClassifier) -> None:
+    X, _ = data()
+    name = fitted.push_to_hub("owner/model")
+    embedder = SiameseEmbedder("mlp", max_epochs=1, random_state=1).fit(*data())
+    embedder.push_to_hub("owner/model")
+    first = load(name, device="cpu")
+    assert type(first) is SiameseClassifier
+    np.testing.assert_array_equal(first.predict_proba(X), fitted.predict_proba(X))
+    newest = load("hf:owner/model")
+    assert type(newest) is SiameseEmbedder
+    np.testing.assert_array_equal(newest.transform(X), embedder.transform(X))
+
+
+def test_what_load_would_look_for_on_a_hub_is_not_saved_here(fitted: SiameseClassifier) -> None:
+    with pytest.raises(InvalidParameterError, match=r"^path must be a folder.*push_to_hub"):
+        fitted.save("hf:owner/model")
+
+
 def test_a_card_that_was_changed_there_stays(there: Hub, fitted: SiameseClassifier) -> None:
     fitted.push_to_hub("owner/model")
     folder = there.files("owner/model", None)
@@ -160,10 +178,13 @@ def test_a_card_that_was_changed_there_stays(there: Hub, fitted: SiameseClassifi
     assert now.read_text() == "licence: mine"
 
 
-def test_what_is_not_here_and_cannot_be_reached_is_named(there: Hub) -> None:
-    for name in ("hf:owner/other", "hf:owner/other@v1"):
-        with pytest.raises(HubError, match=rf"{name} cannot be downloaded.*HF_HUB_OFFLINE"):
-            SiameseClassifier.from_pretrained(name)
+@pytest.mark.parametrize("read", [SiameseClassifier.from_pretrained, load], ids=["model", "any"])
+@pytest.mark.parametrize("name", ["hf:owner/other", "hf:owner/other@v1"])
+def test_what_is_not_here_and_cannot_be_reached_is_named(
+    name: str, read: Callable[[str], object], there: Hub
+) -> None:
+    with pytest.raises(HubError, match=rf"{name} cannot be downloaded.*HF_HUB_OFFLINE"):
+        read(name)
 
 
 def test_what_is_no_model_is_refused(there: Hub, fitted: SiameseClassifier) -> None:
@@ -195,15 +216,18 @@ def test_a_hub_that_refuses_is_named(
 @pytest.mark.parametrize(
     "name", ["hf:", "hf:model", "hf:a/b/c", "hf:a/b@", "hf:../b c", "hf:a/b@x y", "hf:a/b@v\n"]
 )
-@pytest.mark.parametrize("call", ["from", "to"])
+@pytest.mark.parametrize("call", ["from", "to", "load"])
 def test_what_is_no_name_is_refused(
     name: str, call: str, there: Hub, fitted: SiameseClassifier
 ) -> None:
-    run: Callable[[str], object] = (
-        fitted.push_to_hub if call == "to" else SiameseClassifier.from_pretrained
-    )
-    with pytest.raises(InvalidParameterError, match="name must be 'hf:owner/name'"):
-        run(name)
+    calls: dict[str, Callable[[str], object]] = {
+        "from": SiameseClassifier.from_pretrained,
+        "to": fitted.push_to_hub,
+        "load": load,
+    }
+    argument = "path" if call == "load" else "name"
+    with pytest.raises(InvalidParameterError, match=f"^{argument} must be 'hf:owner/name'"):
+        calls[call](name)
 
 
 def test_without_the_package_the_extra_is_named(
@@ -212,5 +236,7 @@ def test_without_the_package_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(PluginImportError, match=r"siamesekit\[hub\]"):
         SiameseClassifier.from_pretrained("hf:owner/model")
+    with pytest.raises(PluginImportError, match=r"siamesekit\[hub\]"):
+        load("hf:owner/model")
     with pytest.raises(PluginImportError, match=r"siamesekit\[hub\]"):
         fitted.push_to_hub("owner/model")
