@@ -20,12 +20,21 @@ from torch import Tensor, nn
 
 from siamesekit._copying import copied
 from siamesekit._files import alone_in, mode_of, read_bounded, sync_folder, write_whole
+from siamesekit._types import Shape
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidParameterError, ModelNotWrittenError, PluginImportError
 from siamesekit.heads import Head
 from siamesekit.training.embedding import embed_items
 
-__all__ = ["FORMAT", "export"]
+__all__ = [
+    "FORMAT",
+    "check_backbone",
+    "check_head",
+    "check_packages",
+    "export",
+    "written_backbone",
+    "written_head",
+]
 
 FORMAT = 1
 _FACTS = "serving.json"
@@ -61,11 +70,11 @@ def export(
     ModelNotWrittenError
         If the disk is full, or the folder may not be written to.
     """
-    _check_packages()
+    check_packages()
     _refuse_foreign(path)
-    network = _Embeds(estimator.backbone_)
-    embedder = _onnx(network, _examples(estimator, 3), ("items",), "backbone", network.name)
-    _check_same(estimator, embedder)
+    backbone, shape = estimator.backbone_, estimator.input_shape_
+    embedder = written_backbone(backbone, shape)
+    check_backbone(embedder, backbone, shape, estimator.device_)
     name, numbers, files = _exported_head(estimator.head_, estimator.embedding_size_)
     numbers |= arrays
     if estimator.standardizer_ is not None:
@@ -92,6 +101,49 @@ def export(
         raise ModelNotWrittenError(
             error.errno, f"{path} cannot be written, what was there before is kept: {error}"
         ) from error
+
+
+def written_backbone(backbone: nn.Module, shape: Shape) -> bytes:
+    """Return a backbone as ONNX.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+        It stays as it is.
+    shape : tuple of int
+        Of an item.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it cannot be written.
+    """
+    network = _Embeds(backbone)
+    return _onnx(network, (_examples(shape, 3),), ("items",), "backbone", network.name)
+
+
+def check_backbone(data: bytes, backbone: nn.Module, shape: Shape, device: torch.device) -> None:
+    """Raise `InvalidParameterError` unless ONNX embeds batches of any size as the backbone does."""
+    name = type(backbone).__name__
+    for n in (1, 5):
+        items = _examples(shape, n)
+        own = embed_items(backbone, items, device, torch.float32)
+        _check_close(_run(data, {"items": items}, "backbone", name), own, "backbone", name)
+
+
+def written_head(head: Head, dim: int) -> bytes:
+    """Return a head's `pairs` as ONNX; parameters and errors as of `written_backbone`."""
+    return _onnx(_Scores(head), _pair(3, dim), ("a", "b"), "head", type(head).__name__)
+
+
+def check_head(data: bytes, head: Head, dim: int) -> None:
+    """Raise `InvalidParameterError` unless ONNX compares pairs as the head does."""
+    module, name = _Scores(head), type(head).__name__
+    for n in (1, 5):
+        a, b = _pair(n, dim)
+        with torch.no_grad():
+            own = module(a, b)
+        _check_close(_run(data, {"a": a, "b": b}, "head", name), own, "head", name)
 
 
 class _Embeds(nn.Module):
@@ -130,13 +182,8 @@ def _exported_head(
         name, weights = known
         numbers = {key: value.detach().cpu().double().numpy() for key, value in weights.items()}
         return name, numbers, {}
-    module, kind = _Scores(head), type(head).__name__
-    data = _onnx(module, _pair(3, dim), ("a", "b"), "head", kind)
-    for n in (1, 5):
-        a, b = _pair(n, dim)
-        with torch.no_grad():
-            own = module(a, b)
-        _check_close(_run(data, {"a": a, "b": b}, "head", kind), own, "head", kind)
+    data = written_head(head, dim)
+    check_head(data, head, dim)
     return None, {}, {"head": data}
 
 
@@ -171,18 +218,8 @@ def _onnx(
     return data
 
 
-def _examples(estimator: Any, n: int) -> tuple[Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    return (torch.rand(n, *estimator.input_shape_, generator=generator),)
-
-
-def _check_same(estimator: Any, embedder: bytes) -> None:
-    """Raise an error unless the exported network embeds batches of any size as the other one."""
-    name = type(estimator.backbone_).__name__
-    for n in (1, 5):
-        (items,) = _examples(estimator, n)
-        own = embed_items(estimator.backbone_, items, estimator.device_, torch.float32)
-        _check_close(_run(embedder, {"items": items}, "backbone", name), own, "backbone", name)
+def _examples(shape: Shape, n: int) -> Tensor:
+    return torch.rand(n, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def _run(data: bytes, given: Mapping[str, Tensor], what: str, name: str) -> np.ndarray:
@@ -206,7 +243,8 @@ def _check_close(found: np.ndarray, own: Tensor, what: str, name: str) -> None:
         )
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Raise `PluginImportError` unless what writes and runs ONNX is installed."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
             __import__(name)

@@ -37,6 +37,11 @@ class Findings:
 
     def __init__(self) -> None:
         self.missing: list[str] = []
+        self.unchecked: list[str] = []
+
+    def leave(self, what: str) -> None:
+        """Note what could not be checked here, and why."""
+        self.unchecked.append(what)
 
     def expect(self, holds: object, message: str) -> None:
         """Note `message`, once, where something does not hold."""

@@ -1,5 +1,6 @@
 """What an augmentation must do."""
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -25,9 +26,9 @@ def check(part: Any, found: Findings) -> None:
     found : Findings
         Takes what is missing.
     """
-    for shape in _SHAPES:
-        with found.attempt(f"changing a batch of shape {shape}"):
-            _check_batch(part, torch.rand(shape), found)
+    for shape, dtype in itertools.product(_SHAPES, (torch.float32, torch.float64)):
+        with found.attempt(f"changing a batch of {dtype} of shape {shape}"):
+            _check_batch(part, torch.rand(shape, dtype=dtype), found)
 
 
 def _check_batch(part: Any, batch: Tensor, found: Findings) -> None:

@@ -6,7 +6,14 @@ from torch import Tensor
 from siamesekit._types import Shape
 from siamesekit.backbones import Backbone
 from siamesekit.errors import InvalidDataError
-from siamesekit.testing._findings import Findings, check_gradient_of_weights, is_close
+from siamesekit.testing._distributed import check_with_ddp
+from siamesekit.testing._findings import (
+    CLASSES,
+    EACH,
+    Findings,
+    check_gradient_of_weights,
+    is_close,
+)
 
 __all__ = ["BASE", "check"]
 
@@ -48,6 +55,7 @@ def check(part: Backbone, found: Findings) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             coarse = part(items)
         found.expect(coarse.isfinite().all(), "embeddings must be finite under bfloat16 autocast")
+    check_with_ddp(found, backbone=part, items=torch.rand(CLASSES * EACH, *shape))
     with found.attempt("finish(embed, labels)"), torch.no_grad():
         _check_finish(part, items, found)
 
@@ -80,8 +88,8 @@ def _build_for_some_shape(part: Backbone) -> Shape | None:
 def _check_embeddings(part: Backbone, items: Tensor, found: Findings) -> None:
     embeddings = part(items)
     found.expect(
-        embeddings.ndim == 2 and len(embeddings) == len(items) and embeddings.is_floating_point(),
-        "forward must return float embeddings of shape (b, d); "
+        embeddings.ndim == 2 and len(embeddings) == len(items) and embeddings.dtype == items.dtype,
+        "forward must return embeddings of float32, as the items are, of shape (b, d); "
         f"got {embeddings.dtype} of shape {tuple(embeddings.shape)} for b = {len(items)}",
     )
     found.expect(embeddings.isfinite().all(), "embeddings must be finite")

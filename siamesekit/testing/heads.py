@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from siamesekit.heads import Head
+from siamesekit.testing._distributed import check_with_ddp
 from siamesekit.testing._findings import DIM, Findings, is_close, is_finite
+from siamesekit.testing._precision import check_precision_of_head
 
 __all__ = ["BASE", "check"]
 
@@ -64,6 +66,8 @@ def check(part: Head, found: Findings) -> None:
     for form, compare in (("forward", part.forward), ("pairs", part.pairs)):
         with found.attempt(f"the gradient of {form}"):
             _check_gradient_of_head(part, form, compare, found)
+    check_precision_of_head(part, found)
+    check_with_ddp(found, head=part)
 
 
 def _check_gradient_of_head(

@@ -81,6 +81,7 @@ def _check_search(part: Any, vectors: np.ndarray, ids: IntArray, found: Findings
     if keys.shape != (len(vectors), _K):
         return
     found.expect(keys.dtype == np.int64, f"ids must be of int64; got {keys.dtype}")
+    found.expect(scores.dtype == np.float32, f"scores must be of float32; got {scores.dtype}")
     found.expect(np.array_equal(keys[:, 0], ids), "the nearest to a vector must be itself")
     found.expect((np.diff(scores, axis=1) <= 0).all(), "best first: scores must not rise in a row")
     cosines = (vectors @ vectors.T)[np.arange(len(vectors))[:, None], np.searchsorted(ids, keys)]

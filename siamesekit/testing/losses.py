@@ -5,6 +5,8 @@ from torch import Tensor
 
 from siamesekit._types import Pairs, Triplets, Tuples
 from siamesekit.losses import Loss
+from siamesekit.losses.rows import RowLoss
+from siamesekit.testing._distributed import check_with_ddp
 from siamesekit.testing._findings import (
     CLASSES,
     DIM,
@@ -15,6 +17,7 @@ from siamesekit.testing._findings import (
     is_close,
     is_finite,
 )
+from siamesekit.testing._precision import check_precision_of_loss
 
 __all__ = ["BASE", "check"]
 
@@ -34,6 +37,7 @@ def check(part: Loss, found: Findings) -> None:
     with found.attempt("build(dim, n_classes)"):
         part.build(DIM, CLASSES)
     inputs, labels = batch_of(part.takes)
+    check_precision_of_loss(part, inputs, labels, found)
     with found.attempt("charging a batch"):
         _check_charge(part, inputs, labels, found)
     with found.attempt("charging rows of a batch"):
@@ -44,6 +48,7 @@ def check(part: Loss, found: Findings) -> None:
         what = f"an empty choice of {type(tuples).__name__.lower()}"
         with found.attempt(f"charging {what}"):
             _check_empty_choice(part, inputs, labels, tuples, what, found)
+    check_with_ddp(found, loss=part)
 
 
 def _check_charge(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
@@ -92,6 +97,22 @@ def _check_rows(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> 
         is_close(value.detach(), first.detach()),
         "row i of scores must be item start + i of the batch: rows from the middle cost "
         f"{value.item():g}, and {first.item():g} where the batch begins with them",
+    )
+    if isinstance(part, RowLoss):
+        _check_shares(part, inputs, labels, found)
+
+
+def _check_shares(part: RowLoss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
+    shares = [
+        part.share(inputs[i : i + EACH], labels, None, i) for i in range(0, len(labels), EACH)
+    ]
+    parted = sum(s.total.detach() for s in shares) / sum(s.weight.detach() for s in shares)
+    whole = part(inputs, labels).detach()
+    found.expect(
+        is_close(torch.as_tensor(parted), whole),
+        "what processes charge with some rows each must make up the loss of the batch: totals over "
+        f"weights are {float(parted):g}, and the batch costs {whole.item():g}; charge_rows must "
+        "return sums, not means",
     )
 
 

@@ -2,20 +2,22 @@
 
 import copy
 import importlib
+import warnings
 from typing import Any
 
 from siamesekit import registry
-from siamesekit._checks import check_choice
+from siamesekit._checks import check_choice, check_flag
 from siamesekit._params import Part
 from siamesekit._random import drawing_from
 from siamesekit.errors import PluginCheckError
+from siamesekit.testing._export import check_export
 from siamesekit.testing._findings import SEED, Findings
 from siamesekit.testing._parameters import check_parameters
 
 __all__ = ["check_plugin"]
 
 
-def check_plugin(kind: str, name: str | type[Any] | object) -> None:
+def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = True) -> None:
     """Check that a part keeps the contract of its kind; say all that is missing at once.
 
     The part is made with its default parameters (give an instance to check others) and run on
@@ -30,8 +32,15 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
       its two items alone, gradients are finite, `gives` says what a score is, and where that is a
       distance nothing is more like an item than itself;
     - losses: a finite scalar with a finite gradient, of a batch and of some of its rows, whose
-      place is `start`; a differentiable 0 for an empty choice; not-a-number, soon, from what is
-      not a number;
+      place is `start`; the shares of two processes make up the loss of the batch (`RowLoss`); a
+      differentiable 0 for an empty choice; not-a-number, soon, from what is not a number;
+    - heads and losses: float32 gives float32, and float64 gives float64 (a loss on embeddings may
+      compute in float32); bfloat16 under autocast gives finite numbers near those of float32, with
+      a finite gradient;
+    - backbones, heads and losses: under ``DistributedDataParallel`` with one process (gloo) the
+      gradient is the same;
+    - backbones and heads: exported as ONNX they give the same numbers, where that is installed and
+      they can be;
     - miners: int64 positions in the batch whose labels make valid pairs or triplets, also where
       a batch holds one class; an end where scores are not numbers;
     - samplers: batches of valid positions that depend on seed and epoch alone;
@@ -48,17 +57,25 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
         One of `siamesekit.registry.KINDS`.
     name : str, type or instance
         A registered name, a class or an instance. An instance is left as it is.
+    export : bool
+        Whether a backbone or a head that keeps the rest is exported too, which takes seconds.
 
     Raises
     ------
     PluginCheckError
         If anything is missing; its message lists everything that is.
     InvalidParameterError
-        If `kind` is none of these.
+        If `kind` is none of these, or `export` is no bool.
     UnknownPartError, PluginImportError, PluginConflictError
         If the name does not lead to a class.
+
+    Warns
+    -----
+    UserWarning
+        Of what could not be checked here, and why: a package is not installed, say.
     """
     check_choice("kind", kind, registry.KINDS)
+    check_flag("export", export)
     contract = importlib.import_module(f"siamesekit.testing.{kind}")
     # A name that leads nowhere is no fault of the part: the registry's own error says more.
     spec = registry.get(kind, name) if isinstance(name, str) else name
@@ -73,7 +90,12 @@ def check_plugin(kind: str, name: str | type[Any] | object) -> None:
                 check_parameters(part, found)
             with found.attempt("being checked"):
                 contract.check(part, found)
+        # Last, for it takes seconds.
+        if export and not found.missing:
+            check_export(part, found)
     if found.missing:
         listed = "".join(f"\n- {message}" for message in found.missing)
         shown = name if isinstance(name, str) else getattr(name, "__name__", type(name).__name__)
         raise PluginCheckError(f"{shown!r} does not keep the contract of {kind}:{listed}")
+    for what in found.unchecked:
+        warnings.warn(f"check_plugin({kind!r}, …) left unchecked: {what}.", stacklevel=2)

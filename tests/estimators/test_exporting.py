@@ -64,7 +64,7 @@ def quick(exported: tuple[SiameseClassifier, Path], monkeypatch: pytest.MonkeyPa
         return data if isinstance(module, _exporting._Embeds) else own(module, *rest)
 
     monkeypatch.setattr(_exporting, "_onnx", onnx)
-    monkeypatch.setattr(_exporting, "_check_same", lambda *_: None)
+    monkeypatch.setattr(_exporting, "check_backbone", lambda *_: None)
 
 
 def check_the_same(clf: SiameseClassifier, reader: Any, X: Any, k: int = 3) -> None:

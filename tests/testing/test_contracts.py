@@ -1,21 +1,23 @@
 """What is asked of each kind of part, by parts that do not keep it."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from siamesekit._types import Neighbours, Triplets, Tuples
+from siamesekit._types import Neighbours, Shape, Triplets, Tuples
 from siamesekit.backbones import MLP
 from siamesekit.data import RandomAffine
-from siamesekit.errors import PluginCheckError
+from siamesekit.errors import InvalidParameterError, PluginCheckError
 from siamesekit.gallery.indexes import Index
 from siamesekit.gallery.indexes.exact import ExactIndex
 from siamesekit.heads import EuclideanHead
 from siamesekit.losses import BCELoss, Loss
+from siamesekit.losses.rows import RowLoss, Share
 from siamesekit.miners import BatchHard
 from siamesekit.testing import _findings, check_plugin
 
@@ -57,6 +59,100 @@ class Centring(EuclideanHead):
 
 def test_a_score_knows_no_company() -> None:
     assert "must depend on its two items alone" in missing("heads", Centring)
+
+
+class Doubling(EuclideanHead):
+    """Goes through NumPy's float64."""
+
+    def cross(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().cross(a, b) * torch.from_numpy(np.ones(1))
+
+
+class Narrowing(EuclideanHead):
+    def cross(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().cross(a.float(), b.float())
+
+
+class Unguarded(EuclideanHead):
+    """Squares in what type it is given, whose rounding can pass below 0 under the root."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        if a.dtype != torch.bfloat16:
+            return super().forward(a, b)
+        return -((a * a).sum(1)[:, None] + (b * b).sum(1) - 2.1 * a @ b.T).sqrt()
+
+
+class Rounding(EuclideanHead):
+    def pairs(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().pairs(a, b) * (2 if a.dtype == torch.bfloat16 else 1)
+
+
+def test_scores_keep_their_type_and_stand_bfloat16() -> None:
+    text = missing("heads", Doubling)
+    assert "forward of float32 embeddings must be float32; got float64: make new tensors" in text
+    text = missing("heads", Narrowing)
+    assert "forward of float64 embeddings must be float64; got float32" in text
+    text = missing("heads", Unguarded)
+    assert "forward of bfloat16 embeddings, under autocast, must be finite: compute in" in text
+    text = missing("heads", Rounding)
+    assert "pairs of bfloat16 embeddings, under autocast, must be that of float32 to 10%" in text
+
+
+class Aware(EuclideanHead):
+    """Scores otherwise where processes train together."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        together = torch.distributed.is_initialized()
+        return super().forward(a, b) * (2 if together else 1)
+
+
+class Idle(MLP):
+    """Leaves a weight out where processes train together; they wait for its gradient."""
+
+    def layers(self, input_shape: Shape) -> nn.Module:
+        self.scale = nn.Parameter(torch.ones(()))
+        return super().layers(input_shape)
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = super().forward(x)
+        return z if torch.distributed.is_initialized() else z * self.scale
+
+
+def test_a_part_trains_under_ddp_as_without() -> None:
+    text = missing("heads", Aware)
+    assert "under DistributedDataParallel with one process the gradient must be as without" in text
+    assert "training under DistributedDataParallel raises RuntimeError" in missing(
+        "backbones", Idle
+    )
+    assert not torch.distributed.is_initialized()
+
+
+def test_where_processes_train_already_that_is_left_and_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    with pytest.warns(UserWarning, match="left unchecked: training under DistributedDataParallel"):
+        check_plugin("heads", EuclideanHead, export=False)
+
+
+class Traced(EuclideanHead):
+    """Compares otherwise where it is traced: what is written is not what is run."""
+
+    def aligned(self, a: Tensor, b: Tensor) -> Tensor:
+        scores = super().aligned(a, b)
+        return scores * 2 if torch.compiler.is_compiling() else scores
+
+
+def test_what_is_exported_answers_alike() -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    assert "head Traced gives other numbers as ONNX" in missing("heads", Traced)
+
+
+def test_without_onnx_the_export_is_left_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.warns(UserWarning, match="left unchecked: export needs onnx: pip install"):
+        check_plugin("heads", EuclideanHead)
 
 
 # -- losses and miners ------------------------------------------------------------------------
@@ -125,6 +221,37 @@ def test_a_loss_is_a_tensor_and_knows_where_its_rows_stand() -> None:
     assert "row i of scores must be item start + i of the batch" in missing("losses", FromTheFirst)
 
 
+class Means(RowLoss):
+    """Returns the mean of its rows for their sum."""
+
+    def charge_rows(self, scores: Tensor, labels: Tensor, tuples: Any, start: int) -> Share:
+        if tuples is not None:
+            raise InvalidParameterError("no miner")
+        different = labels[start : start + len(scores), None] != labels
+        return Share((scores.exp() * different).mean(), different.sum())
+
+
+class Sigmoid(Loss):
+    """In two steps what is done in one: of large scores the logarithm is that of 0."""
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Any = None, start: int = 0) -> Tensor:
+        if tuples is not None:
+            raise InvalidParameterError("no miner")
+        same = labels[start : start + len(inputs), None] == labels
+        target = same.to(torch.float64)
+        chance = torch.sigmoid(inputs)
+        if inputs.dtype == torch.bfloat16:
+            chance = chance.round()
+        return -(target * chance.log() + (1 - target) * (1 - chance).log()).mean()
+
+
+def test_a_losss_shares_add_up_and_its_type_stays() -> None:
+    assert "charge_rows must return sums, not means" in missing("losses", Means)
+    text = missing("losses", Sigmoid)
+    assert "the loss of float32 scores must be float32; got float64" in text
+    assert "the loss of bfloat16 scores, under autocast, must be finite" in text
+
+
 class Lists(BatchHard):
     def __call__(self, inputs: Tensor, labels: Tensor) -> Any:
         return Triplets([0], [1], [4])  # type: ignore[arg-type]
@@ -190,6 +317,12 @@ class Ranks(ExactIndex):
         return Neighbours(ids, np.zeros_like(scores) - np.arange(scores.shape[1]))
 
 
+class Wide(ExactIndex):
+    def search(self, vectors: Any, k: int) -> Neighbours:
+        ids, scores = super().search(vectors, k)
+        return Neighbours(ids, scores.astype(np.float64))  # type: ignore[arg-type]
+
+
 class Uncounted(ExactIndex):
     def __len__(self) -> int:
         raise KeyError("n")
@@ -197,6 +330,7 @@ class Uncounted(ExactIndex):
 
 def test_scores_of_an_index_are_those_of_its_metric() -> None:
     assert "scores must be those of its metric, 'cosine'" in missing("indexes", Ranks)
+    assert "scores must be of float32; got float64" in missing("indexes", Wide)
     assert "being checked raises KeyError: 'n'" in missing("indexes", Uncounted)
 
 

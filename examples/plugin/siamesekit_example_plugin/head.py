@@ -19,9 +19,13 @@ class ManhattanHead(Head):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the scores of (m, d) against (n, d), shape (m, n)."""
-        # float32: cdist knows no bfloat16.
-        return -torch.cdist(a.float(), b.float(), p=1.0)
+        return -torch.cdist(_fine(a), _fine(b), p=1.0)
 
     def pairs(self, a: Tensor, b: Tensor) -> Tensor:
         """Return the scores of (n, d) against (n, d), row by row, shape (n,)."""
-        return -(a.float() - b.float()).abs().sum(1)
+        return -(_fine(a) - _fine(b)).abs().sum(1)
+
+
+def _fine(x: Tensor) -> Tensor:
+    # cdist knows no bfloat16; float64 stays float64.
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -33,7 +33,8 @@ class ContrastLoss(Loss):
         """Return the mean charge of these rows of scores, (r, b); row i is item ``start + i``."""
         if tuples is not None:
             raise InvalidParameterError("example-contrast sees whole rows: give miner=None.")
-        scores = self.sharpness * inputs.float()
+        # bfloat16 is too coarse to sum in; float64 stays float64.
+        scores = self.sharpness * inputs.to(torch.promote_types(inputs.dtype, torch.float32))
         anchors = torch.arange(start, start + len(scores), device=scores.device)
         same = labels[anchors, None] == labels
         others = torch.arange(len(labels), device=scores.device) != anchors[:, None]
