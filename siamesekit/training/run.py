@@ -233,7 +233,10 @@ class Run:
                     share = self.team.own(len(index))
                     yield index[share] if self._has_a_share(index) else index[:1]
 
-        for _, raw in self.items.batches(own(), seed=stream):
+        for k, (_, raw) in enumerate(self.items.batches(own(), seed=stream)):
+            if k == 0 and self.team is not None:
+                # Until the first comes, workers start and files are opened, here and there longer.
+                self.team.wait()
             yield drawn.popleft(), raw
             del raw
 

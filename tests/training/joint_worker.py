@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from siamesekit import registry
 from siamesekit._random import drawing_from
 from siamesekit.samplers import BalancedSampler, EpisodeSampler, PairSampler, RandomSampler
-from siamesekit.training import Plan, TrainingLine, device, train
+from siamesekit.training import Plan, TrainingLine, device, embed_items, joined, train
+from siamesekit.training.sources import DatasetSource
+from siamesekit.training.streaming import Streamed
 
 MINERS = ("easy", "semihard", "hard", "all-triplets", "batch-hard", "tf-semihard")
 PAIRS = ("hard-pairs", "all-pairs")
@@ -26,6 +29,8 @@ PML = ("NTXentLoss", "MultiSimilarityLoss", "CircleLoss", "SupConLoss", "ProxyAn
        "ContrastiveLoss")  # fmt: skip
 LEARNED = ("squared", "l1", "cosine-concat")
 STEPS = 3
+# Seconds that a process may be late within a step, where that is tried.
+LIMIT = 2
 
 
 def net(*layers: nn.Module) -> nn.Module:
@@ -286,13 +291,49 @@ def words_of_the_others(folder: Path) -> str:
     """Return what training says when the first process, which keeps the store, is stopped in it."""
     line = line_of(CASES["triplet"])
     line.backbone = Stopping(folder / "pid")
-    os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"] = "2"
+    os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"] = str(LIMIT)
     try:
         return words_of(line)
     finally:
         del os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"]
         if os.environ["RANK"] != "0":
             os.kill(int((folder / "pid").read_text()), signal.SIGCONT)
+
+
+class Late(Dataset[Tensor]):
+    """In the second process the next item takes longer to read than a step may, if `now`."""
+
+    def __init__(self, items: Tensor) -> None:
+        self.items, self.now = items, False
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, position: int) -> Tensor:
+        if self.now and os.environ["RANK"] == "1":
+            time.sleep(1.5 * LIMIT)
+        self.now = False
+        return self.items[position]
+
+
+def embeddings_of_late_ones() -> Tensor | str:
+    """Return the embeddings of items that the second process has late, in training and after it."""
+    line, (items, labels) = line_of(CASES["triplet"]), data()
+    late = Late(items)
+    stream = Streamed(DatasetSource(late, "X"), 0)
+    stream.look_through()
+    sampler = EpisodeSampler(way=4, shot=2, queries=2, n_batches=2).bind(labels, seed=3)
+    os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"] = str(LIMIT)
+    try:
+        late.now = True
+        train(line, stream, labels, sampler, Plan(max_epochs=1))
+        late.now = True
+        with joined():
+            return embed_items(line.backbone, stream, torch.device("cpu"), torch.float32)
+    except Exception:
+        return traceback.format_exc()
+    finally:
+        del os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"]
 
 
 def last_words() -> str:
@@ -312,6 +353,7 @@ def main(folder: Path) -> None:
     own = folder / f"{os.environ['RANK']}.pt"
     torch.save(found, own)
     if os.environ["WORLD_SIZE"] == "2":
+        found["late"] = embeddings_of_late_ones()
         found["stopped"] = words_of_the_others(folder)
         torch.save(found, own)
     torch.save(found | {"last words": last_words()}, own)
