@@ -9,8 +9,12 @@ from collections.abc import Sequence
 __all__ = ["in_processes"]
 
 
-def in_processes(script: str, arguments: Sequence[str], size: int) -> list[str]:
+def in_processes(
+    script: str, arguments: Sequence[str], size: int, *, joint: bool = True
+) -> list[str]:
     """Return what each of so many processes of a script prints; all have one thread.
+
+    Unless they are `joint`, each is told that it is the only one, and only its ``RANK`` differs.
 
     Raises
     ------
@@ -20,7 +24,8 @@ def in_processes(script: str, arguments: Sequence[str], size: int) -> list[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    world = size if joint else 1
+    common = {"WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     started = []
     for rank in range(size):
         own = {**common, "RANK": rank, "OMP_NUM_THREADS": 1}

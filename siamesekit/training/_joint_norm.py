@@ -108,12 +108,22 @@ def _moments(x: Tensor, team: Team, share: Share) -> _Moments:
 def _own_moments(x: Tensor, share: Share) -> tuple[Tensor, Tensor, Tensor]:
     """Return the number of values a channel, (1,), their mean, and the sum of squares about it."""
     size = x.numel() / x.shape[1]
-    # What torch's own layer takes them by: several times faster than `var_mean` on a CPU.
-    mean, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)[1:]
-    mean, variance = mean.float(), inverse.float().square().reciprocal()
+    mean, variance = (moment.float() for moment in _mean_and_variance(x))
     if not share.counts:
         size, mean, variance = 0.0, torch.zeros_like(mean), torch.zeros_like(variance)
     return mean.new_full((1,), size), mean, size * variance
+
+
+def _mean_and_variance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance of each channel, as torch's own layer takes them.
+
+    Several times faster than `var_mean` on a CPU.
+    """
+    if x.device.type == "cpu":
+        return torch.batch_norm_update_stats(x, None, None, 0.0)
+    # What else a device may not have; it normalises the batch too, for nothing.
+    mean, inverse = torch.native_batch_norm(x, None, None, None, None, True, 0.0, 0.0)[1:]
+    return mean, inverse.float().square().reciprocal()
 
 
 def _keep_statistics(layer: Any, moments: _Moments) -> None:
