@@ -8,8 +8,10 @@ import torch
 
 from siamesekit._checks import check_number
 from siamesekit._types import ArrayLike, IntArray, ItemsLike
+from siamesekit.errors import InvalidDataError
 from siamesekit.estimators._calibration import ScoredPairs, score_pairs, scored_pairs
 from siamesekit.estimators._finite import check_finite
+from siamesekit.estimators._inputs import check_weights
 from siamesekit.estimators._pairs import (
     check_as_many,
     check_same,
@@ -148,6 +150,7 @@ class AnswersPairs(SiameseEstimator):
         X: ItemsLike | tuple[ItemsLike, ItemsLike],
         y: ItemsLike | None = None,
         same: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> float:
         """Return the share of pairs told right by `predict`.
 
@@ -157,6 +160,8 @@ class AnswersPairs(SiameseEstimator):
             Pairs, as `fit` takes them: ``score(A, B, same)``, ``score(pairs, same)``; every pair
             counts the same. Or items and classes, ``score(X, y)``: pairs are drawn, the same at
             every call, and both kinds count one half.
+        sample_weight : array-like, shape (n,), optional
+            What each given pair counts, at least 0; 1 by default.
 
         Returns
         -------
@@ -166,13 +171,21 @@ class AnswersPairs(SiameseEstimator):
         Raises
         ------
         InvalidDataError
-            As `fit`, but for one kind of given pair, which will do.
+            As `fit`, but for one kind of given pair, which will do. If the weights do not fit, or
+            are given for items.
         """
         now = self._at_once()
         sides = two_sides(X, y, same)
         if sides is not None:
             truth = check_same(sides[2], len(sides[0]))
-            return float(np.mean((now._scores(*sides[:2]) >= now.threshold_) == truth))
+            weights = check_weights(sample_weight, len(truth))
+            right = (now._scores(*sides[:2]) >= now.threshold_) == truth
+            return float(np.average(right, weights=weights))
+        if sample_weight is not None:
+            raise InvalidDataError(
+                "sample_weight must be None where X are items, whose pairs are drawn; it is for "
+                "pairs that are given."
+            )
         pairs = now._pairs_of_items(X, y)[0]
         right = (pairs.scores >= now.threshold_) == pairs.same
         return float((right[pairs.same].mean() + right[~pairs.same].mean()) / 2)

@@ -1,17 +1,20 @@
 """What users hand to an estimator, checked at the door."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from siamesekit import registry
+from siamesekit._checks import near_matches
 from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray, ItemsLike, Shape
 from siamesekit.data.arrays import narrow, raw_items
 from siamesekit.data.paths import is_paths
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.estimators._input_kind import InputKind
 from siamesekit.estimators._standardizer import Standardizer
 from siamesekit.estimators._streams import kind_of, taken
@@ -23,10 +26,37 @@ __all__ = [
     "check_items",
     "check_labels",
     "check_no_pairs",
+    "check_weights",
     "encode",
     "learn_items",
     "read_items",
+    "refuse_others",
 ]
+
+
+def refuse_others(estimator: object, others: Mapping[str, object], allowed: Sequence[str]) -> None:
+    """Raise `InvalidParameterError` if ``fit`` is given what it does not take.
+
+    Parameters
+    ----------
+    estimator : object
+    others : mapping of str to object
+        Arguments that have no place in the signature of ``fit``.
+    allowed : sequence of str
+        Those that have.
+    """
+    for name in others:
+        fit = f"{type(estimator).__name__}.fit"
+        if name == "sample_weight":
+            raise InvalidParameterError(
+                f"{fit} takes no sample_weight: items are compared with each other, and none has a "
+                "weight of its own. An item that is given twice is drawn twice as often as others "
+                "of its class, and a sampler says how often each class is drawn."
+            )
+        raise InvalidParameterError(
+            f"{name!r} is no argument of {fit}; allowed: {', '.join(map(repr, allowed))}."
+            f"{near_matches(name, allowed)}"
+        )
 
 
 def read_items(
@@ -168,6 +198,31 @@ def check_labels(y: ArrayLike | None, n: int, name: str = "y") -> np.ndarray:
             f"{name} must hold class labels; got {odd!r}. Unknown label type: continuous."
         )
     return labels
+
+
+def check_weights(weights: ArrayLike | None, n: int) -> npt.NDArray[np.float64] | None:
+    """Return what each of `n` trials counts, shape (n,), or None where all count the same.
+
+    Raises
+    ------
+    InvalidDataError
+        If there is not one finite number of at least 0 for each, or there are only zeros.
+    """
+    if weights is None:
+        return None
+    try:
+        checked = np.asarray(weights, dtype=np.float64)
+    except (OverflowError, TypeError, ValueError) as error:
+        raise InvalidDataError(f"sample_weight must hold numbers; {error}.") from error
+    usable = (
+        checked.shape == (n,) and bool(np.isfinite(checked).all()) and bool((checked >= 0).all())
+    )
+    if not usable or checked.sum() <= 0:
+        raise InvalidDataError(
+            f"sample_weight must hold {n} finite numbers of at least 0, one an item, and not only "
+            f"zeros; got shape {checked.shape}."
+        )
+    return checked
 
 
 def check_no_pairs(items: Tensor | Streamed, classes: np.ndarray, name: str = "X") -> None:

@@ -52,6 +52,7 @@ from siamesekit.estimators._inputs import (
     encode,
     learn_items,
     read_items,
+    refuse_others,
 )
 from siamesekit.estimators._making import figure_of_episodes, made_of
 from siamesekit.estimators._parts import default_params, make_part, parts_with, wants_standardised
@@ -164,6 +165,7 @@ class SiameseEstimator(
 
     def __sklearn_tags__(self) -> Tags:
         tags: Tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True  # grey images, (n, h, w)
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.non_deterministic = self.random_state is None
         return tags
@@ -225,7 +227,11 @@ class SiameseEstimator(
     # -- training -----------------------------------------------------------------------------
 
     def fit(
-        self, X: ItemsLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+        self,
+        X: ItemsLike,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        **others: object,
     ) -> Self:
         """Train on labelled items.
 
@@ -242,6 +248,9 @@ class SiameseEstimator(
         groups : array-like, shape (n,), optional
             Group of each item, such as the alphabet of a character; a class lies in one group.
             Classes of one group are harder to tell apart, and more often trained side by side.
+        **others
+            Refused by name: there is no ``sample_weight``, since what is charged is a comparison,
+            and no item has a weight of its own.
 
         Returns
         -------
@@ -263,6 +272,7 @@ class SiameseEstimator(
         0 and 1 could then be either bits or dark bytes: where training was not on bits, they are
         refused. If a batch of what is read when needed cannot tell, all of it is read once more.
         """
+        refuse_others(self, others, ("X", "y", "groups"))
         with self._afresh() as fresh:
             fresh._fit(X, y, groups)
         return self

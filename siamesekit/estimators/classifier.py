@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -19,13 +20,13 @@ from siamesekit._types import Aggregate, ArrayLike, ItemsLike
 from siamesekit._values import decode_labels, encode_labels
 from siamesekit.errors import (
     IndexUnavailableError,
-    InvalidDataError,
     LeakageError,
     SavedModelError,
     SiamesekitError,
 )
 from siamesekit.estimators._finite import check_finite
 from siamesekit.estimators._folder import Files
+from siamesekit.estimators._inputs import check_weights
 from siamesekit.estimators._unknown import check_no_unknown, named
 from siamesekit.estimators.base import Reader, SiameseEstimator
 from siamesekit.gallery import Gallery, Groups, Identification, Index, Threshold
@@ -288,6 +289,13 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         self.enroll_training = enroll_training
         self.unknown_label = unknown_label
         self.fpir = fpir
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        # What answers only once somebody is enrolled, or people are known that training did not
+        # see, is nothing that scikit-learn's checks can fit and ask at once.
+        tags._skip_test = not self.enroll_training or self.unknown_label is not None
+        return tags
 
     def __copy__(self) -> Self:
         copied = type(self).__new__(type(self))
@@ -790,27 +798,9 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         """
         now = self._at_once()
         items, labels, queries = now._embed_labelled(X, y)
-        weights = _check_weights(sample_weight, len(items))
+        weights = check_weights(sample_weight, len(items))
         worth = now.gallery_.worth(queries, labels)
         if now.unknown_label is not None:
             found = now.gallery_.identify(queries, 1, now.fpir, confidence=None)
             worth = np.where(found.unknown, labels == now.unknown_label, worth)
         return float(np.average(worth, weights=weights))
-
-
-def _check_weights(weights: npt.ArrayLike | None, n: int) -> npt.NDArray[np.float64] | None:
-    if weights is None:
-        return None
-    try:
-        checked = np.asarray(weights, dtype=np.float64)
-    except (OverflowError, TypeError, ValueError) as error:
-        raise InvalidDataError(f"sample_weight must hold numbers; {error}.") from error
-    usable = (
-        checked.shape == (n,) and bool(np.isfinite(checked).all()) and bool((checked >= 0).all())
-    )
-    if not usable or checked.sum() <= 0:
-        raise InvalidDataError(
-            f"sample_weight must hold {n} finite numbers of at least 0, one an item, and not only "
-            f"zeros; got shape {checked.shape}."
-        )
-    return checked

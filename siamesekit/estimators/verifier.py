@@ -30,7 +30,7 @@ from siamesekit.estimators._calibration import (
 from siamesekit.estimators._constraints import CONSTRAINTS
 from siamesekit.estimators._fitting import Material, hold_out
 from siamesekit.estimators._folder import Files
-from siamesekit.estimators._inputs import read_items
+from siamesekit.estimators._inputs import read_items, refuse_others
 from siamesekit.estimators._making import figure_of_pairs, made_of
 from siamesekit.estimators._pairs import (
     Pairs,
@@ -217,6 +217,8 @@ class SiameseVerifier(ReadsThresholds):
         tags.estimator_type = "classifier"
         tags.classifier_tags = ClassifierTags()
         tags.target_tags.required = True
+        # What is asked are pairs, (n, 2, f); scikit-learn's checks know items, (n, f), alone.
+        tags.input_tags.two_d_array = False
         return tags
 
     @property
@@ -233,6 +235,7 @@ class SiameseVerifier(ReadsThresholds):
         y: ItemsLike | None = None,
         same: ArrayLike | None = None,
         groups: ArrayLike | tuple[ArrayLike, ArrayLike] | None = None,
+        **others: object,
     ) -> Self:
         """Train on items and classes, ``fit(X, y)``, or on given pairs, ``fit(A, B, same)``.
 
@@ -255,6 +258,8 @@ class SiameseVerifier(ReadsThresholds):
             the first and the second item of each pair are of: what has a group in common is held
             out as a whole. Without, items of pairs that are called *same* belong together, and all
             others count as of different people, since nothing else is known.
+        **others
+            Refused by name, as by `SiameseClassifier`: ``sample_weight`` too.
 
         Returns
         -------
@@ -276,6 +281,7 @@ class SiameseVerifier(ReadsThresholds):
         Of given pairs, those between somebody held out and somebody trained on are left out. Items
         that are identical are one item, in whatever pairs they stand.
         """
+        refuse_others(self, others, ("X", "y", "same", "groups"))
         with self._afresh() as fresh:
             sides = two_sides(X, y, same)
             if sides is None:

@@ -25,6 +25,10 @@ _COMPARED = 64
 # Numbers in a batch on a processor, at most: what large images become in the first layers would
 # otherwise go to memory and back (95 of 105×105 pixels: 1.4 times as fast as 256).
 _PROCESSOR_NUMBERS = 1 << 20
+# Fewer vectors are multiplied by other kernels, which round otherwise: an embedding, and all that
+# is answered by it, would depend on how many items are asked about at once. Of images, each of
+# which has a kernel's work of its own, so many would take many times as long as one.
+_FEWEST_VECTORS = 8
 
 
 def embed_batch(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tensor:
@@ -131,7 +135,7 @@ def _embed_blocks(
     backbone.eval()
     try:
         batches = [
-            embed_batch(backbone, own_float(batch, device), precision)
+            _embed_enough(backbone, own_float(batch, device), precision)
             for block, size in counted(
                 _blocks(items, device), len(items), "embedding", " items", lambda pair: len(pair[0])
             )
@@ -140,6 +144,15 @@ def _embed_blocks(
     finally:
         backbone.train(was_training)
     return torch.cat(batches)
+
+
+def _embed_enough(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tensor:
+    """Return the embeddings of a batch, which has company if it holds very few vectors."""
+    n = len(x)
+    if x.ndim != 2 or not 0 < n < _FEWEST_VECTORS:
+        return embed_batch(backbone, x, precision)
+    company = x[-1:].expand(_FEWEST_VECTORS - n, -1)
+    return embed_batch(backbone, torch.cat([x, company]), precision)[:n]
 
 
 def in_short(items: Tensor | Items) -> str:
