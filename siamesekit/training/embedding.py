@@ -25,10 +25,11 @@ _COMPARED = 64
 # Numbers in a batch on a processor, at most: what large images become in the first layers would
 # otherwise go to memory and back (95 of 105×105 pixels: 1.4 times as fast as 256).
 _PROCESSOR_NUMBERS = 1 << 20
-# Fewer vectors are multiplied by other kernels, which round otherwise: an embedding, and all that
-# is answered by it, would depend on how many items are asked about at once. Of images, each of
-# which has a kernel's work of its own, so many would take many times as long as one.
-_FEWEST_VECTORS = 8
+# Vectors that a backbone gets at once on a processor: so many, exactly. Kernels for other numbers
+# of rows round otherwise, and an embedding, with all that is answered by it, would depend on how
+# many items are asked about at once. 96 rows are whole tiles of kernels (6, 8, 16 or 48 rows),
+# shared out to 2, 4 or 8 threads too: what is left of a tile rounds otherwise as well.
+_VECTORS = 96
 
 
 def embed_batch(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tensor:
@@ -135,7 +136,7 @@ def _embed_blocks(
     backbone.eval()
     try:
         batches = [
-            _embed_enough(backbone, own_float(batch, device), precision)
+            _embed_in_company(backbone, own_float(batch, device), size, precision)
             for block, size in counted(
                 _blocks(items, device), len(items), "embedding", " items", lambda pair: len(pair[0])
             )
@@ -146,12 +147,15 @@ def _embed_blocks(
     return torch.cat(batches)
 
 
-def _embed_enough(backbone: nn.Module, x: Tensor, precision: torch.dtype) -> Tensor:
-    """Return the embeddings of a batch, which has company if it holds very few vectors."""
+def _embed_in_company(backbone: nn.Module, x: Tensor, size: int, precision: torch.dtype) -> Tensor:
+    """Return the embeddings of a batch; vectors are filled up to `size`.
+
+    Not so images: each has kernels' work of its own, and one would take as long as a batch.
+    """
     n = len(x)
-    if x.ndim != 2 or not 0 < n < _FEWEST_VECTORS:
+    if x.ndim != 2 or n == size:
         return embed_batch(backbone, x, precision)
-    company = x[-1:].expand(_FEWEST_VECTORS - n, -1)
+    company = x[-1:].expand(size - n, -1)
     return embed_batch(backbone, torch.cat([x, company]), precision)[:n]
 
 
@@ -182,4 +186,5 @@ def _blocks(items: Items, device: torch.device) -> Iterator[tuple[Tensor, int]]:
 def _batch_size(items: Items, device: torch.device) -> int:
     if device.type != "cpu":
         return _BATCH
-    return min(_BATCH, max(1, _PROCESSOR_NUMBERS // max(1, math.prod(items.shape[1:]))))
+    most = _VECTORS if len(items.shape) == 2 else _BATCH
+    return min(most, max(1, _PROCESSOR_NUMBERS // max(1, math.prod(items.shape[1:]))))

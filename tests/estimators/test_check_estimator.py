@@ -46,54 +46,71 @@ def turned(A: Any) -> Any:
     return A if issparse(A) or array.ndim != 2 else array[:, ::-1]
 
 
-def quality(line: object) -> float:
-    return 0.5
+class Quality:
+    """A validation function; written the same in every process, as names of tests must be."""
+
+    def __call__(self, line: object) -> float:
+        return 0.5
+
+    def __repr__(self) -> str:
+        return "Quality()"
 
 
 FEW = {"max_epochs": 2, "random_state": 0}
+# Each head, both precisions and each argument at another value than its default, several at once.
 CONFIGURATIONS = [
     SiameseClassifier(max_epochs=2),
-    SiameseEmbedder(max_epochs=2),
-    OfRows(held_out=None, max_epochs=2),
-    OfRows(head="l1", loss="bce", held_out=None, **FEW),
-    SiameseClassifier(
-        head="euclidean", loss="contrastive", sampler="pairs", index="usearch", **FEW
-    ),
-    SiameseClassifier(
+    SiameseEmbedder(
+        backbone=nn.LazyLinear(8),
         head="sqeuclidean",
         loss="triplet",
         miner="semihard",
-        aggregate="max",
         chunk_size=16,
         schedule="cosine",
         **FEW,
     ),
-    SiameseClassifier(head="l1", loss="bce", aggregate="mean", precision="bfloat16", **FEW),
+    OfRows(backbone="mlp", head="l1", loss="bce", held_out=None, max_epochs=1, random_state=0),
     SiameseClassifier(
-        head="squared",
-        loss="batch-all",
-        sampler="balanced",
-        optimizer="sgd",
-        schedule="constant",
-        averaging=0.9,
-        validation=quality,
-        patience=1,
-        precision="float16",
+        backbone=nn.LazyLinear(8),
+        head="euclidean",
+        loss="contrastive",
+        sampler="pairs",
+        aggregate="max",
+        index="usearch",
+        optimizer="adam",
         **FEW,
     ),
     SiameseClassifier(
+        backbone=nn.LazyLinear(8),
+        head="squared",
+        loss="batch-all",
+        sampler="balanced",
+        schedule="constant",
+        averaging=0.5,
+        validation=Quality(),
+        patience=1,
+        precision="bfloat16",
+        **FEW,
+    ),
+    SiameseClassifier(
+        backbone=nn.LazyLinear(8),
         head="cosine-concat",
         loss="bce",
         miner="hard-pairs",
+        aggregate="mean",
         learning_rate=0.03,
         max_epochs=4,
         random_state=0,
     ),
-    SiameseClassifier(
-        backbone=nn.LazyLinear(4), loss="cross-batch-memory", optimizer="adam", index="exact", **FEW
+    EnrolledLater(
+        backbone=nn.LazyLinear(8),
+        loss="cross-batch-memory",
+        optimizer="sgd",
+        enroll_training=False,
+        index="exact",
+        precision="float16",
+        **FEW,
     ),
-    SiameseClassifier(backbone="mlp", max_epochs=0, random_state=0),
-    EnrolledLater(enroll_training=False, **FEW),
 ]
 
 

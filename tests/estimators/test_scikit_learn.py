@@ -155,16 +155,32 @@ def test_groups_are_routed_to_fit(kind: type[SiameseEmbedder]) -> None:
         assert first // 2 == second // 2
 
 
-@pytest.mark.parametrize("kind", ["transform", "predict_proba"])
-@pytest.mark.parametrize("head", ["cosine", "l1"])
-def test_an_answer_about_vectors_does_not_depend_on_how_many_are_asked_at_once(
-    head: str, kind: str
-) -> None:
-    clf = SiameseClassifier(head=head, loss="bce", max_epochs=1, random_state=0).fit(MANY, CLASSES)
-    ask = getattr(clf, kind)
-    for size in (1, 2, 3, 7, 13):
-        parts = [ask(MANY[start : start + size]) for start in range(0, 40, size)]
-        np.testing.assert_allclose(np.concatenate(parts)[:40], ask(MANY)[:40], rtol=0, atol=1e-9)
+@pytest.mark.parametrize("head", ["cosine", "cosine-concat", "l1", "squared"])
+def test_an_answer_about_vectors_does_not_depend_on_how_many_are_asked_at_once(head: str) -> None:
+    parts = {"backbone": "mlp", "head": head, "loss": "bce", "precision": "float32"}
+    of_items = SiameseClassifier(**parts, max_epochs=1, random_state=0).fit(MANY, CLASSES)
+    of_pairs = SiameseVerifier(**parts, max_epochs=1, random_state=0, held_out=None)
+    of_pairs.fit(MANY, CLASSES)
+    others = MANY[::-1].copy()
+    for size in (1, 7, 50):
+        some = [slice(start, start + size) for start in range(0, len(MANY), size)]
+        for ask in (of_items.transform, of_items.predict_proba):
+            apart = np.concatenate([ask(MANY[part]) for part in some])
+            np.testing.assert_allclose(apart, ask(MANY), rtol=1e-6, atol=1e-6)
+        apart = np.concatenate([of_pairs.predict_proba(MANY[part], others[part]) for part in some])
+        np.testing.assert_allclose(apart, of_pairs.predict_proba(MANY, others), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["float32", "bfloat16"])
+def test_a_network_of_vectors_gets_as_many_at_every_call(kind: str) -> None:
+    # By this kernels are chosen, and with them how sums are rounded.
+    model = SiameseEmbedder("mlp", max_epochs=0, precision=kind, device="cpu").fit(MANY, CLASSES)
+    seen = set()
+    model.backbone_.register_forward_pre_hook(lambda _, args: seen.add(args[0].shape))
+    for size in (1, 2, 95, 96):
+        assert len(model.transform(MANY[:size])) == size
+    model.transform(np.concatenate([MANY, MANY[:5]]))
+    assert seen == {(96, 5)}
 
 
 @pytest.mark.parametrize(
