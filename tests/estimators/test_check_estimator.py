@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from torch import nn
 
 from siamesekit import SiameseClassifier, SiameseEmbedder, SiameseVerifier
+from siamesekit.heads import CosineConcatHead
 
 
 class EnrolledLater(SiameseClassifier):
@@ -74,6 +75,7 @@ CONFIGURATIONS = [
         backbone=nn.LazyLinear(8),
         head="euclidean",
         loss="contrastive",
+        miner="hard-pairs",
         sampler="pairs",
         aggregate="max",
         index="usearch",
@@ -94,13 +96,11 @@ CONFIGURATIONS = [
     ),
     SiameseClassifier(
         backbone=nn.LazyLinear(8),
-        head="cosine-concat",
+        head=CosineConcatHead(hidden=16),
         loss="bce",
-        miner="hard-pairs",
         aggregate="mean",
-        learning_rate=0.03,
-        max_epochs=4,
-        random_state=0,
+        learning_rate=0.1,
+        **FEW,
     ),
     EnrolledLater(
         backbone=nn.LazyLinear(8),
