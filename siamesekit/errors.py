@@ -19,6 +19,8 @@
     ├── ModelNotWrittenError (OSError)          a model cannot be saved: no room, no permission
     │   └── GalleryChangedError                 another one saved a gallery there meanwhile
     ├── RunMismatchError (ValueError)           a folder of results is of another run
+    ├── IndexUnavailableError (ConnectionError) the database of an index does not answer
+    ├── HubError (OSError)                      a hub of models cannot be reached, or refuses
     ├── DistributedError (RuntimeError)         processes that train together have lost one another
     ├── TrainingDivergedError (RuntimeError)    training gives no finite numbers any more
     └── SavedModelError (ValueError)            a saved folder is truncated or of another version
@@ -32,6 +34,8 @@ __all__ = [
     "DatasetNotFoundError",
     "DistributedError",
     "GalleryChangedError",
+    "HubError",
+    "IndexUnavailableError",
     "InvalidDataError",
     "InvalidParameterError",
     "LeakageError",

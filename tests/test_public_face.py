@@ -1,7 +1,9 @@
 """What `import siamesekit` gives, shows and costs."""
 
+import inspect
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 import siamesekit
 from siamesekit.errors import InvalidParameterError, SavedModelError, UnknownPartError
 
+ROOT = Path(__file__).parents[1]
 NAMES = [
     "Gallery",
     "PartInfo",
@@ -43,6 +46,31 @@ def test_the_names_are_these() -> None:
         assert getattr(siamesekit, name) is not None
     public = {p.stem for p in Path(siamesekit.__file__).parent.iterdir()} - {"pretrained", "py"}
     assert {name for name in public if not name.startswith("_")} == set(SUBMODULES)
+
+
+def test_every_name_says_since_which_version_it_is_there() -> None:
+    table = tomllib.loads((ROOT / "docs" / "versions.toml").read_text(encoding="utf-8"))
+    stated = [
+        (module, name) for names in table.values() for module in names for name in names[module]
+    ]
+    public = [("siamesekit", name) for name in siamesekit.__all__]
+    public += [(name, own) for name in SUBMODULES for own in getattr(siamesekit, name).__all__]
+    missing, gone = sorted(set(public) - set(stated)), sorted(set(stated) - set(public))
+    assert (missing, gone) == ([], []), "docs/versions.toml lacks the former, has the latter"
+    assert len(stated) == len(set(stated)), "docs/versions.toml has a name twice"
+    now = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    assert all(as_numbers(version) <= as_numbers(now) for version in table)
+
+
+def as_numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3])
+
+
+def test_every_error_is_public() -> None:
+    defined = {name for name, value in vars(siamesekit.errors).items() if inspect.isclass(value)}
+    assert defined == set(siamesekit.errors.__all__)
+    for name in defined:
+        assert f" {name}" in f" {siamesekit.errors.__doc__}", f"{name} is not in the tree"
 
 
 def test_importing_it_imports_nothing_heavy() -> None:

@@ -1,8 +1,9 @@
 """Pages of the reference: one for each public module and one for each name in its ``__all__``.
 
 They are written into ``docs/reference/MODULE/`` when a build begins, so a new name has a page and
-one that is gone has none. References to names are resolved however they are spelt, by a bare name,
-through a folder or through ``siamesekit``.
+one that is gone has none. A page begins with the version that brought the name, which
+``docs/versions.toml`` knows. References to names are resolved however they are spelt, by a bare
+name, through a folder or through ``siamesekit``.
 """
 
 import importlib
@@ -11,6 +12,7 @@ import pkgutil
 import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,6 +28,7 @@ from sphinx.pycode import ModuleAnalyzer
 import siamesekit
 
 TOP = "siamesekit"
+VERSIONS = Path(__file__).parents[1] / "versions.toml"
 # In the order of the design: embed, compare, choose, charge; then what uses them.
 MODULES = (
     "estimators", "gallery", "backbones", "heads", "miners", "losses", "samplers", "data",
@@ -66,6 +69,18 @@ def public_names() -> list[PublicName]:
             key = id(value) if own else f"{module.__name__}.{name}"
             found.setdefault(key, PublicName(module.__name__, name, value))
     return list(found.values())
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the version that each public name came with, by its full name."""
+    table = tomllib.loads(VERSIONS.read_text(encoding="utf-8"))
+    return {
+        f"{TOP}.{name}" if module == TOP else f"{TOP}.{module}.{name}": version
+        for version, modules in table.items()
+        for module, names in modules.items()
+        for name in names
+    }
 
 
 def write_pages(app: Sphinx) -> None:
@@ -118,7 +133,8 @@ def _page_of_module(module: ModuleType, own: list[PublicName], other: list[Publi
 
 
 def _page_of_name(name: PublicName, classes: set[type]) -> str:
-    lines = [name.name, "=" * len(name.name), "", f".. currentmodule:: {name.module}", ""]
+    lines = [name.name, "=" * len(name.name), "", f".. versionadded:: {versions()[name.full]}", ""]
+    lines += [f".. currentmodule:: {name.module}", ""]
     if inspect.isclass(name.value):
         kind = "autoexception" if issubclass(name.value, BaseException) else "autoclass"
         lines += [f".. {kind}:: {name.name}"]
