@@ -23,9 +23,13 @@ class Loss(Part, nn.Module, ABC):
     takes : {"scores", "embeddings"}
         What the training line hands over as the first argument: scores of the head, all ``(b, b)``
         or some rows of them, or the ``(b, d)`` embeddings (the zoo of pytorch-metric-learning).
+    wants : {"logit", "distance"} or None
+        What a score must be, as ``Head.gives`` says it: a logit of *same*, or minus a distance.
+        None, where any score will do that is higher for what is more alike.
     """
 
     takes: ClassVar[Literal["scores", "embeddings"]] = "scores"
+    wants: ClassVar[Literal["logit", "distance"] | None] = None
 
     def build(self, dim: int, n_classes: int) -> Self:
         """Make the loss's own weights, if it has any; keep those that are there already.

@@ -15,8 +15,8 @@ class BCELoss(PairLoss):
     """Cross-entropy of *same*, with the score as its logit.
 
     ``-log sigmoid(score)`` for a pair of one class, ``-log sigmoid(-score)`` for a different one.
-    For learned heads: the score of a fixed head is never positive, so that no pair would count as
-    same.
+    For heads that give logits, and refused with others: minus a distance is never positive, so that
+    no pair would count as same.
 
     Parameters
     ----------
@@ -32,6 +32,8 @@ class BCELoss(PairLoss):
        recognition", ICML Deep Learning Workshop, 2015, §3.2. Its L2 term is weight decay, which
        is left to the optimiser.
     """
+
+    wants = "logit"
 
     def __init__(self, balance: bool = False, label_smoothing: float = 0.0) -> None:
         super().__init__(balance)

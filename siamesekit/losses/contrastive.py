@@ -15,9 +15,10 @@ class ContrastiveLoss(PairLoss):
 
     ``d² / 2`` for a pair of one class, ``max(0, margin - d)² / 2`` for a different one, where
     ``d = -score`` (eq. 4; the paper's Y is 1 for *different*, the reverse of *same* here). For
-    fixed heads. The paper's d is the Euclidean distance: head ``euclidean``. With head
-    ``sqeuclidean``, d is the squared distance, so that a pair of one class costs its fourth
-    power and `margin` is a squared length; with ``cosine``, d is one minus the cosine.
+    heads that give minus a distance, and refused with others. The paper's d is the Euclidean
+    distance: head ``euclidean``. With head ``sqeuclidean``, d is the squared distance, so that a
+    pair of one class costs its fourth power and `margin` is a squared length; with ``cosine``, d is
+    one minus the cosine.
 
     Parameters
     ----------
@@ -36,6 +37,8 @@ class ContrastiveLoss(PairLoss):
     .. [1] R. Hadsell, S. Chopra, Y. LeCun, "Dimensionality reduction by learning an invariant
        mapping", CVPR 2006, eq. 4.
     """
+
+    wants = "distance"
 
     def __init__(self, margin: float = 1.0, balance: bool = False) -> None:
         super().__init__(balance)

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from siamesekit._random import drawing_from
 from siamesekit.backbones import MLP
 from siamesekit.heads import Head
+from siamesekit.heads.l1 import L1Head
 from siamesekit.heads.sqeuclidean import SqEuclideanHead
 from siamesekit.losses import Loss
 from siamesekit.losses.bce import BCELoss
@@ -60,9 +61,11 @@ def check_with_ddp(
         items = torch.rand(CLASSES * EACH, 5)
     if loss is None:
         loss = BCELoss() if head is not None and head.gives == "logit" else TripletLoss()
+    if head is None:
+        head = L1Head().build(DIM) if loss.wants == "logit" else SqEuclideanHead()
     line = TrainingLine(
         backbone or MLP((), units=DIM).build(tuple(items.shape[1:])),
-        head or SqEuclideanHead(),
+        head,
         loss,
     )
     if not any(weight.requires_grad for weight in line.parameters()):

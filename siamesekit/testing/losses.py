@@ -34,6 +34,10 @@ def check(part: Loss, found: Findings) -> None:
         Takes what is missing.
     """
     check_takes(part, found)
+    found.expect(
+        part.wants in ("logit", "distance", None),
+        f"wants must be 'logit', 'distance' or None; got {part.wants!r}",
+    )
     with found.attempt("build(dim, n_classes)"):
         part.build(DIM, CLASSES)
     inputs, labels = batch_of(part.takes)

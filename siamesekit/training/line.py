@@ -22,6 +22,13 @@ from siamesekit.training.embedding import embed_batch
 
 __all__ = ["Charge", "TrainingLine"]
 
+_MEANING = {"logit": "a logit of same", "distance": "minus a distance"}
+# Heads that give it, and losses for those that do not.
+_FITTING = {
+    "logit": ("'l1', 'squared', 'cosine-concat'", "'contrastive', 'triplet', 'episodic'"),
+    "distance": ("'cosine', 'euclidean', 'sqeuclidean'", "'bce', 'triplet', 'episodic'"),
+}
+
 
 @dataclass(frozen=True)
 class Charge:
@@ -70,8 +77,8 @@ class TrainingLine(nn.Module):
     Raises
     ------
     InvalidParameterError
-        If a part is of another kind, or the loss takes embeddings and so would leave a learned head
-        untrained.
+        If a part is of another kind, the loss takes embeddings and so would leave a learned head
+        untrained, or it wants other scores than the head gives.
     """
 
     def __init__(
@@ -93,6 +100,7 @@ class TrainingLine(nn.Module):
                 f"loss {type(loss).__name__} works on embeddings and would never train head "
                 f"{type(head).__name__}; use a fixed head (cosine, euclidean, sqeuclidean)."
             )
+        _check_scores_fit(head, loss)
         self.backbone = backbone
         self.head = head
         self.loss = loss
@@ -264,6 +272,18 @@ class TrainingLine(nn.Module):
         pairs = Pairs(places[0::2], places[1::2])
         loss = _part(team, share, everyone)
         return Charge(loss, everyone.detach(), scores.detach(), labels, pairs)
+
+
+def _check_scores_fit(head: Head, loss: Loss) -> None:
+    """Raise `InvalidParameterError` where a loss reads scores as what the head does not give."""
+    if loss.takes != "scores" or loss.wants is None or loss.wants == head.gives:
+        return
+    fit, others = _FITTING[loss.wants]
+    raise InvalidParameterError(
+        f"loss {type(loss).__name__} takes a score for {_MEANING[loss.wants]}, and head "
+        f"{type(head).__name__} gives {_MEANING[head.gives]}; use a head that does ({fit}), or "
+        f"another loss ({others})."
+    )
 
 
 def _rows(team: Team | None, n: int, each: int = 1) -> slice:

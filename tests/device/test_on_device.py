@@ -98,7 +98,6 @@ def test_a_gradient_goes_through_what_is_written_part_by_part(elsewhere) -> None
 # One transfer says whether all is finite; what else is waited for, by line.
 _STEP = 1
 _LINES = [
-    ("cosine", "bce", None, 0),
     ("cosine-concat", "bce", None, 0),
     ("squared", "bce", None, 0),
     ("l1", "bce", None, 1),  # which weights are above 0

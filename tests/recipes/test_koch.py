@@ -8,7 +8,7 @@ from siamesekit import SiameseClassifier, recipes
 from siamesekit.data import ImageSet
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.heads import CosineHead
-from siamesekit.losses import BCELoss
+from siamesekit.losses import TripletLoss
 from siamesekit.training import TrainingLine
 
 
@@ -23,7 +23,7 @@ def drawings(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_kochs_trials_are_320_and_the_same_every_time() -> None:
     X, y, groups = drawings(8)
     images = ImageSet(X, y, groups, np.tile([1, 2], 100))
-    line = TrainingLine(torch.nn.Flatten(), CosineHead(), BCELoss())
+    line = TrainingLine(torch.nn.Flatten(), CosineHead(), TripletLoss())
     score = recipes.koch_trials(images)
     assert score(line) == score(line)
     assert 0 <= score(line) < 0.3

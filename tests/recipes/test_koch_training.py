@@ -10,7 +10,7 @@ from siamesekit import recipes
 from siamesekit.backbones import KochNet
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import CosineHead, L1Head
-from siamesekit.losses import BCELoss
+from siamesekit.losses import BCELoss, TripletLoss
 from siamesekit.training import TrainingLine
 
 
@@ -33,7 +33,7 @@ def test_each_layer_has_its_own_numbers() -> None:
 def test_numbers_of_another_length_and_other_networks_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="rates must be a number or 6"):
         recipes.layerwise_sgd([0.1, 0.2], 0.9, 0.0)
-    line = TrainingLine(torch.nn.Linear(3, 2), CosineHead(), BCELoss())
+    line = TrainingLine(torch.nn.Linear(3, 2), CosineHead(), TripletLoss())
     with pytest.raises(InvalidParameterError, match="1 layers"):
         recipes.layerwise_sgd(0.1, 0.9, 0.0)(line)
 

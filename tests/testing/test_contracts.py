@@ -167,6 +167,14 @@ class Kind(BCELoss):
         return super().forward(inputs.nan_to_num(), labels, tuples, start)
 
 
+class WantsWhatNoHeadGives(BCELoss):
+    wants = "similarity"  # type: ignore[assignment]
+
+
+def test_a_loss_wants_what_heads_give() -> None:
+    assert "wants must be 'logit', 'distance' or None" in missing("losses", WantsWhatNoHeadGives)
+
+
 class Rowless(Loss):
     def forward(self, inputs: Tensor, labels: Tensor, tuples: Tuples | None = None) -> Tensor:
         same = labels[:, None] == labels
