@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from siamesekit._checks import first_line
 from siamesekit._copying import copied
 from siamesekit._files import alone_in, mode_of, read_bounded, sync_folder, write_whole
 from siamesekit._types import Shape
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidParameterError, ModelNotWrittenError, PluginImportError
+from siamesekit.estimators._reader import Reader
 from siamesekit.heads import Head
 from siamesekit.training.embedding import embed_items
 
@@ -32,6 +34,7 @@ __all__ = [
     "check_head",
     "check_packages",
     "export",
+    "known_head",
     "written_backbone",
     "written_head",
 ]
@@ -41,6 +44,8 @@ _FACTS = "serving.json"
 _READER = "reader.py"
 _CARD = "CARD.md"
 _MOST_TEXT = 2**28
+# Heads that the reader computes itself.
+_KNOWN = ("cosine", "euclidean", "sqeuclidean", "l1", "squared")
 # By how much the exported network may differ, of numbers as large as 1.
 _TOLERANCE = 1e-4
 
@@ -176,15 +181,60 @@ def _exported_head(
     head: Head, dim: int
 ) -> tuple[str | None, dict[str, np.ndarray], dict[str, bytes]]:
     """Return the name by which the reader knows a head, and its numbers; or it as ONNX."""
-    # A subclass may compare in another way than what it inherits says.
-    known = head.export() if "export" in vars(type(head)) else None
+    known = known_head(head, dim)
     if known is not None:
-        name, weights = known
-        numbers = {key: value.detach().cpu().double().numpy() for key, value in weights.items()}
-        return name, numbers, {}
+        return *known, {}
     data = written_head(head, dim)
     check_head(data, head, dim)
     return None, {}, {"head": data}
+
+
+def known_head(head: Head, dim: int) -> tuple[str, dict[str, np.ndarray]] | None:
+    """Return the name by which the reader knows a head, and its numbers; None if it does not.
+
+    Parameters
+    ----------
+    head : Head
+        Built.
+    dim : int
+
+    Raises
+    ------
+    InvalidParameterError
+        If the reader knows no head of that name, or one that compares in another way.
+    """
+    # A subclass may compare in another way than what it inherits says.
+    known = head.export() if "export" in vars(type(head)) else None
+    if known is None:
+        return None
+    name, weights = known
+    what = f"head {type(head).__name__} exports itself as {name!r}"
+    if name not in _KNOWN:
+        raise InvalidParameterError(
+            f"{what}, and the reader knows {', '.join(_KNOWN)}; without a method export of its own "
+            "it is written as ONNX."
+        )
+    numbers = {key: value.detach().cpu().double().numpy() for key, value in weights.items()}
+    a, b = _pair(5, dim)
+    with torch.no_grad():
+        own = copied(head).cpu().eval().pairs(a, b).numpy()
+    try:
+        found = _read(name, numbers, a.numpy(), b.numpy())
+    except (KeyError, ValueError) as error:
+        raise InvalidParameterError(
+            f"{what}, which needs other weights than it gives: {type(error).__name__}: "
+            f"{first_line(error)}"
+        ) from error
+    if not np.allclose(found, own, _TOLERANCE, _TOLERANCE):
+        raise InvalidParameterError(f"{what}, which compares in another way than it does.")
+    return name, numbers
+
+
+def _read(name: str, numbers: dict[str, np.ndarray], a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    reader = Reader.__new__(Reader)  # of no folder
+    reader.facts, reader.arrays, reader.networks = {"head": name}, numbers, {}
+    found: np.ndarray = reader._pairs(reader._ready(a), reader._ready(b))
+    return found
 
 
 def _pair(n: int, dim: int) -> tuple[Tensor, Tensor]:
@@ -212,8 +262,7 @@ def _onnx(
         data: bytes = program.model_proto.SerializeToString()
     except Exception as error:  # of a network anything can fail
         raise InvalidParameterError(
-            f"{what} {name} cannot be written as ONNX: {type(error).__name__}: "
-            f"{str(error).splitlines()[0] if str(error) else ''}"
+            f"{what} {name} cannot be written as ONNX: {type(error).__name__}: {first_line(error)}"
         ) from error
     return data
 

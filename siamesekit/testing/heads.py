@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from siamesekit.estimators._exporting import known_head
 from siamesekit.heads import Head
 from siamesekit.testing._distributed import check_with_ddp
 from siamesekit.testing._findings import DIM, Findings, is_close, is_finite
@@ -68,6 +69,9 @@ def check(part: Head, found: Findings) -> None:
             _check_gradient_of_head(part, form, compare, found)
     check_precision_of_head(part, found)
     check_with_ddp(found, head=part)
+    if not found.missing:
+        with found.attempt("being read from an exported folder"):
+            known_head(part, DIM)
 
 
 def _check_gradient_of_head(

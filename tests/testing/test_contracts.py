@@ -155,6 +155,27 @@ def test_without_onnx_the_export_is_left_and_said(monkeypatch: pytest.MonkeyPatc
         check_plugin("heads", EuclideanHead)
 
 
+class SaysAnother(EuclideanHead):
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        return "sqeuclidean", {}
+
+
+class SaysNone(EuclideanHead):
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        return "manhattan", {}
+
+
+class SaysTooLittle(EuclideanHead):
+    def export(self) -> tuple[str, dict[str, Tensor]]:
+        return "l1", {}
+
+
+def test_a_head_says_truly_by_what_name_it_is_read() -> None:
+    assert "'sqeuclidean', which compares in another way" in missing("heads", SaysAnother)
+    assert "'manhattan', and the reader knows cosine," in missing("heads", SaysNone)
+    assert "'l1', which needs other weights" in missing("heads", SaysTooLittle)
+
+
 # -- losses and miners ------------------------------------------------------------------------
 
 
