@@ -200,12 +200,13 @@ class _Patterns(_View):
         x = F.conv2d(F.conv2d(x, self.smooth.view(1, 1, -1, 1)), self.smooth.view(1, 1, 1, -1))
         height, width = x.shape[2] - 2, x.shape[3] - 2
         least = x[:, 0, 1:-1, 1:-1] - _TIE
-        code = torch.zeros_like(least, dtype=torch.uint8)
+        code = torch.zeros_like(least, dtype=torch.int64)
         for bit, (down, right) in enumerate(_NEIGHBOURS):
             other = x[:, 0, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
-            code |= (other >= least).to(torch.uint8) << bit
+            # A product and a sum: what onnxruntime makes of bits has two types.
+            code = code + (other >= least) * 2**bit
         cells = (self.rows, self.columns)
-        shares = _histograms(self.kind[code.long()], torch.ones_like(least), cells, _KINDS)
+        shares = _histograms(self.kind[code], torch.ones_like(least), cells, _KINDS)
         # The root, as of Hellinger's distance: frequent patterns do not drown the others.
         return torch.sqrt(shares)
 

@@ -22,7 +22,7 @@ RANK = int(os.environ.get("RANK", "0"))
 
 
 class Counting(nn.Module):
-    """Says how many items it embedded."""
+    """Says how many items it embedded; the last of a batch may fill it up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Counting(nn.Module):
         self.embedded = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        self.embedded += len(x)
+        self.embedded += len(x.unique_consecutive(dim=0))
         out: Tensor = self.net(x)
         return out
 

@@ -155,9 +155,14 @@ def test_groups_are_routed_to_fit(kind: type[SiameseEmbedder]) -> None:
         assert first // 2 == second // 2
 
 
-@pytest.mark.parametrize("head", ["cosine", "cosine-concat", "l1", "squared"])
-def test_an_answer_about_vectors_does_not_depend_on_how_many_are_asked_at_once(head: str) -> None:
-    parts = {"backbone": "mlp", "head": head, "loss": "bce", "precision": "float32"}
+@pytest.mark.parametrize(
+    ("head", "loss"),
+    [("cosine", "contrastive"), ("cosine-concat", "bce"), ("l1", "bce"), ("squared", "bce")],
+)
+def test_an_answer_about_vectors_does_not_depend_on_how_many_are_asked_at_once(
+    head: str, loss: str
+) -> None:
+    parts = {"backbone": "mlp", "head": head, "loss": loss, "precision": "float32"}
     of_items = SiameseClassifier(**parts, max_epochs=1, random_state=0).fit(MANY, CLASSES)
     of_pairs = SiameseVerifier(**parts, max_epochs=1, random_state=0, held_out=None)
     of_pairs.fit(MANY, CLASSES)
