@@ -508,9 +508,22 @@ def draw_task(trained: Trained, run: OneShotRun, path: Path) -> None:
 
 
 THIRTY = "Omniglot's 30 background alphabets, 964 characters, 20 drawers"
-# A third of the paper's, for a third of its pixels along a side.
-REDUCED = (4, 3, 2, 2)
 KOCH = "30 alphabets, 12 drawers; 320 trials on 10 others (4 drawers) choose the epoch"
+
+
+def on_35_pixels(recipe: Callable[..., SiameseClassifier]) -> Experiment:
+    """Return Koch's training on a third of the pixels along a side, with kernels of a third."""
+    return Experiment(
+        recipe,
+        koch_training,
+        KOCH,
+        35,
+        (lake, verification, mnist),
+        arguments={"kernels": (4, 3, 2, 2)},
+        validated=True,
+    )
+
+
 EXPERIMENTS = {
     "omniglot_best": Experiment(
         recipes.omniglot_best,
@@ -578,24 +591,8 @@ EXPERIMENTS = {
     "koch2015_keras": Experiment(
         recipes.koch2015_keras, koch_training, KOCH, 105, (lake, verification), validated=True
     ),
-    "koch2015_35": Experiment(
-        recipes.koch2015,
-        koch_training,
-        KOCH,
-        35,
-        (lake, verification, mnist),
-        arguments={"kernels": REDUCED},
-        validated=True,
-    ),
-    "koch2015_keras_35": Experiment(
-        recipes.koch2015_keras,
-        koch_training,
-        KOCH,
-        35,
-        (lake, verification, mnist),
-        arguments={"kernels": REDUCED},
-        validated=True,
-    ),
+    "koch2015_35": on_35_pixels(recipes.koch2015),
+    "koch2015_keras_35": on_35_pixels(recipes.koch2015_keras),
 }
 
 

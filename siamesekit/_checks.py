@@ -21,6 +21,7 @@ __all__ = [
     "check_integer",
     "check_integers",
     "check_kind",
+    "check_known",
     "check_number",
     "check_path",
     "choice",
@@ -72,6 +73,24 @@ def near_matches(name: str, known: Collection[str]) -> str:
     """Return ``" Did you mean 'a' or 'b'?"`` for the nearest known names, or an empty string."""
     close = get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def check_known(
+    given: Iterable[str], known: Collection[str], owner: str, what: str = "argument"
+) -> None:
+    """Raise an error if a name that is given is none of those that an owner knows.
+
+    Raises
+    ------
+    InvalidParameterError
+        For the first such name.
+    """
+    for name in given:
+        if name not in known:
+            allowed = ", ".join(map(repr, known)) or "none"
+            raise InvalidParameterError(
+                f"{name!r} is no {what} of {owner}; allowed: {allowed}.{near_matches(name, known)}"
+            )
 
 
 def check_integer(name: str, value: object, *, low: int, high: int | None = None) -> int:

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from siamesekit._checks import near_matches
+from siamesekit._checks import check_known
 from siamesekit.errors import InvalidParameterError
 
 __all__ = ["Part", "in_words", "merge_params"]
@@ -42,12 +42,7 @@ def merge_params(
     nested: dict[str, dict[str, Any]] = {}
     for key, value in given.items():
         name, delimiter, inner = key.partition("__")
-        if name not in merged:
-            allowed = ", ".join(map(repr, merged)) or "none"
-            raise InvalidParameterError(
-                f"{name!r} is no parameter of {owner}; allowed: {allowed}."
-                f"{near_matches(name, merged)}"
-            )
+        check_known([name], merged, owner, "parameter")
         if delimiter:
             nested.setdefault(name, {})[inner] = value
         else:

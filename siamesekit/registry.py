@@ -14,7 +14,14 @@ from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
-from siamesekit._checks import check_callable, check_choice, check_kind, near_matches, shown
+from siamesekit._checks import (
+    check_callable,
+    check_choice,
+    check_kind,
+    check_known,
+    near_matches,
+    shown,
+)
 from siamesekit._copying import copied
 from siamesekit.errors import (
     InvalidParameterError,
@@ -326,13 +333,8 @@ def create(kind: str, name: str, **params: Any) -> Any:
     signature = inspect.signature(cls)
     accepted = signature.parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in accepted.values())
-    for key in () if takes_any else params:
-        if key not in accepted:
-            allowed = ", ".join(map(repr, accepted)) or "none"
-            raise InvalidParameterError(
-                f"{key!r} is no parameter of {name!r} in {kind}; allowed: {allowed}."
-                f"{near_matches(key, accepted)}"
-            )
+    if not takes_any:
+        check_known(params, accepted, f"{name!r} in {kind}", "parameter")
     try:
         signature.bind(**params)
     except TypeError as error:

@@ -217,7 +217,7 @@ def known_head(head: Head, dim: int) -> tuple[str, dict[str, np.ndarray]] | None
     numbers = {key: value.detach().cpu().double().numpy() for key, value in weights.items()}
     a, b = _pair(5, dim)
     with torch.no_grad():
-        own = copied(head).cpu().eval().pairs(a, b).numpy()
+        own = _Scores(head)(a, b).numpy()
     try:
         found = _read(name, numbers, a.numpy(), b.numpy())
     except (KeyError, ValueError) as error:

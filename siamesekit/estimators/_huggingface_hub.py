@@ -8,7 +8,7 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from siamesekit._checks import check_kind, first_line, shown
 from siamesekit.errors import HubError, InvalidParameterError, PluginImportError
@@ -24,7 +24,7 @@ _WANTED = "'hf:owner/name' or 'hf:owner/name@revision'"
 _TENSORS = ["weights*.safetensors", "gallery*.safetensors", "pairs*.safetensors"]
 
 
-def is_on_a_hub(path: object) -> bool:
+def is_on_a_hub(path: object) -> TypeGuard[str]:
     """Return whether a path is not of a file, but the name of a model on a hub."""
     return isinstance(path, str) and path.startswith(PREFIX)
 

@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from siamesekit import registry
-from siamesekit._checks import near_matches
+from siamesekit._checks import check_known
 from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray, ItemsLike, Shape
 from siamesekit.data.arrays import narrow, raw_items
@@ -45,18 +45,15 @@ def refuse_others(estimator: object, others: Mapping[str, object], allowed: Sequ
     allowed : sequence of str
         Those that have.
     """
+    fit = f"{type(estimator).__name__}.fit"
     for name in others:
-        fit = f"{type(estimator).__name__}.fit"
         if name == "sample_weight":
             raise InvalidParameterError(
                 f"{fit} takes no sample_weight: items are compared with each other, and none has a "
                 "weight of its own. An item that is given twice is drawn twice as often as others "
                 "of its class, and a sampler says how often each class is drawn."
             )
-        raise InvalidParameterError(
-            f"{name!r} is no argument of {fit}; allowed: {', '.join(map(repr, allowed))}."
-            f"{near_matches(name, allowed)}"
-        )
+        check_known([name], allowed, fit)
 
 
 def read_items(

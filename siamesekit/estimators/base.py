@@ -17,7 +17,7 @@ from sklearn.utils import Tags, estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from siamesekit._checks import check_all, check_choice, check_path, near_matches, shown
+from siamesekit._checks import check_all, check_choice, check_known, check_path, shown
 from siamesekit._copying import copied
 from siamesekit._params import merge_params
 from siamesekit._random import RandomState
@@ -807,13 +807,7 @@ class SiameseEstimator(
             defaults. A loss that is missing leaves ``loss_`` None.
         """
         checked = check_path("path", path)
-        known = cls._get_param_names()
-        for name in parts:
-            if name not in known:
-                raise InvalidParameterError(
-                    f"{name!r} is no argument of {cls.__name__}; allowed: "
-                    f"{', '.join(map(repr, known))}.{near_matches(name, known)}"
-                )
+        check_known(parts, cls._get_param_names(), cls.__name__)
         try:
             with _folder.opened(checked) as files:
                 return cls._from_files(files, parts)

@@ -1,12 +1,11 @@
 """Whatever was saved, opened: an estimator's folder, here or on a hub, or a gallery's file."""
 
 import os
-from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
-from siamesekit._checks import check_path, near_matches
-from siamesekit.errors import InvalidParameterError, SavedModelError
+from siamesekit._checks import check_known, check_path
+from siamesekit.errors import SavedModelError
 from siamesekit.estimators import _folder
 from siamesekit.estimators._huggingface_hub import fetched, is_on_a_hub
 from siamesekit.estimators._saving import read_description
@@ -55,9 +54,9 @@ def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Galle
     ...     type(siamesekit.load(folder)).__name__
     'SiameseEmbedder'
     """
-    checked = fetched(str(path), "path") if is_on_a_hub(path) else check_path("path", path)
+    checked = fetched(path, "path") if is_on_a_hub(path) else check_path("path", path)
     if not checked.is_dir():
-        _check_known(parts, list(signature(Gallery.load).parameters)[1:])
+        check_known(parts, list(signature(Gallery.load).parameters)[1:], "Gallery.load")
         return Gallery.load(checked, **parts)
     try:
         with _folder.opened(checked) as files:
@@ -66,12 +65,3 @@ def load(path: str | os.PathLike[str], **parts: Any) -> SiameseEstimator | Galle
         raise SavedModelError(f"{checked} cannot be loaded: {error}.") from error
     opened: SiameseEstimator = saved_by.load(checked, **parts)
     return opened
-
-
-def _check_known(given: Mapping[str, Any], known: list[str]) -> None:
-    for name in given:
-        if name not in known:
-            raise InvalidParameterError(
-                f"{name!r} is no argument of Gallery.load; allowed: {', '.join(map(repr, known))}."
-                f"{near_matches(name, known)}"
-            )

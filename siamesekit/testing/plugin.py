@@ -40,7 +40,7 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
     - backbones, heads and losses: under ``DistributedDataParallel`` with one process (gloo) the
       gradient is the same;
     - backbones and heads: exported as ONNX they give the same numbers, where that is installed and
-      they can be;
+      they can be; a head compares as the name says that its own `export` gives it;
     - miners: int64 positions in the batch whose labels make valid pairs or triplets, also where
       a batch holds one class; an end where scores are not numbers;
     - samplers: batches of valid positions that depend on seed and epoch alone;
