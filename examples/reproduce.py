@@ -576,6 +576,25 @@ EXPERIMENTS = {
         arguments={"max_epochs": 12, "start": "omniglot-28"},
         turned=True,
     ),
+    "omniglot_any_pen_40_from_box": Experiment(
+        recipes.omniglot_any_pen,
+        forty,
+        "Koch's 40 alphabets, going on from the model in the box (100 epochs on 30 of them)",
+        56,
+        (lake,),
+        arguments={"max_epochs": 12, "start": "omniglot"},
+        turned=True,
+    ),
+    "vinyals_any_pen_from_box": Experiment(
+        recipes.vinyals_any_pen,
+        vinyals_training,
+        "1,028 + 172 characters of Vinyals' split, in turns and mirror images, going on from the "
+        "model in the box (100 epochs on 964 of them)",
+        56,
+        (vinyals_episodes,),
+        arguments={"max_epochs": 12, "start": "omniglot"},
+        turned=True,
+    ),
     "koch_allpairs": Experiment(
         recipes.koch_allpairs,
         background,

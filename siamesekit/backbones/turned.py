@@ -1,6 +1,8 @@
 """Embeddings that see an image in its turns and mirror images."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
 
-__all__ = ["TurnedNet"]
+__all__ = ["TurnedNet", "one_copy"]
 
 _TURNS = 4
 
@@ -46,7 +48,8 @@ class TurnedNet(Wrapper):
     -----
     Embeddings have unit length, ``4 d`` or ``8 d`` numbers for a network of `d`, and depend on
     their own image alone. In training they are that many copies of the one embedding, so that
-    heads and losses meet one length.
+    heads and losses meet one length; for a head that is ``of_any_length`` `TrainingLine` makes
+    one copy, which scores the same.
     """
 
     def __init__(
@@ -111,11 +114,12 @@ class _Turned(nn.Module):
         affine = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
         # Fixed maps, so that an embedding depends on nothing but its image.
         self.maps = affine.matrices(moved, torch.Generator().manual_seed(0)) if moved else None
+        self.copies = _TURNS * (1 + mirrored)
 
     def forward(self, x: Tensor) -> Tensor:
         n = _TURNS * (1 + self.mirrored)
         if self.training:
-            return self._unit(x).repeat(1, n) / math.sqrt(n)
+            return self._unit(x).repeat(1, self.copies) / math.sqrt(self.copies)
         sides = (x, x.flip(3)) if self.mirrored else (x,)
         views = [
             self._mean(torch.rot90(side, turn, (2, 3))) for side in sides for turn in range(_TURNS)
@@ -147,3 +151,26 @@ class _Turned(nn.Module):
             # Other networks may expect `view` to work, and work in place on what is theirs.
             x = x.clone(memory_format=torch.contiguous_format)
         return functional.normalize(embedded(self.inner, x), dim=1)
+
+
+@contextmanager
+def one_copy(network: nn.Module) -> Iterator[None]:
+    """Run a block in which a network in ``train()`` mode gives each embedding once.
+
+    To a head that is ``of_any_length`` it is what copies side by side are, at an eighth of the
+    numbers.
+
+    Parameters
+    ----------
+    network : nn.Module
+        In which a `TurnedNet` may be; others do not change.
+    """
+    turned = [part for part in network.modules() if isinstance(part, _Turned)]
+    before = [part.copies for part in turned]
+    try:
+        for part in turned:
+            part.copies = 1
+        yield
+    finally:
+        for part, copies in zip(turned, before, strict=True):
+            part.copies = copies

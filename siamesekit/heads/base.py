@@ -23,9 +23,13 @@ class Head(Part, nn.Module, ABC):
     ----------
     gives : {"logit", "distance"}
         What a score is: a logit of *same*, from trained weights, or minus a distance.
+    of_any_length : bool
+        Whether k copies of each embedding side by side, divided by the square root of k, score as
+        one does, as under the Euclidean distance. Training may then compare one.
     """
 
     gives: ClassVar[Literal["logit", "distance"]]
+    of_any_length: ClassVar[bool] = False
 
     def build(self, dim: int) -> Self:
         """Make the weights for embeddings of `dim` numbers; keep those that are there already.
@@ -45,8 +49,6 @@ class Head(Part, nn.Module, ABC):
             If `dim` is no integer of at least 1.
         InvalidDataError
             If the head was built for another `dim`.
-        InvalidParameterError
-            If `dim` is no integer of at least 1.
         """
         check_integer("dim", dim, low=1)
         return self

@@ -28,6 +28,7 @@ class CosineHead(CheckedHead):
     """
 
     gives = "distance"
+    of_any_length = True
 
     def prepare(self, z: Tensor) -> Tensor:
         """Return embeddings with length 1, shape (n, d): only their direction counts."""

@@ -18,6 +18,7 @@ class EuclideanHead(SumsSquares):
     """
 
     gives = "distance"
+    of_any_length = True
 
     def export(self) -> tuple[str, dict[str, Tensor]]:
         """Return its name, and no weights."""

@@ -19,6 +19,7 @@ class SqEuclideanHead(SumsSquares):
     """
 
     gives = "distance"
+    of_any_length = True
 
     def export(self) -> tuple[str, dict[str, Tensor]]:
         """Return its name, and no weights."""

@@ -6,7 +6,7 @@ Data and protocols are in ``examples/reproduce.py``, which trains and scores eac
 from siamesekit.recipes.faces import faces
 from siamesekit.recipes.koch import koch2015, koch2015_keras, koch_allpairs, koch_trials
 from siamesekit.recipes.koch_training import KochSchedule, LayerwiseSGD, layerwise_sgd
-from siamesekit.recipes.omniglot import omniglot_any_pen, omniglot_best, vinyals
+from siamesekit.recipes.omniglot import omniglot_any_pen, omniglot_best, vinyals, vinyals_any_pen
 
 __all__ = [
     "KochSchedule",
@@ -20,4 +20,5 @@ __all__ = [
     "omniglot_any_pen",
     "omniglot_best",
     "vinyals",
+    "vinyals_any_pen",
 ]

@@ -12,7 +12,7 @@ from siamesekit.losses import EpisodicLoss
 from siamesekit.recipes._shared import WAY, checked, hand_moved
 from siamesekit.samplers import EpisodeSampler
 
-__all__ = ["omniglot_any_pen", "omniglot_best", "vinyals"]
+__all__ = ["omniglot_any_pen", "omniglot_best", "vinyals", "vinyals_any_pen"]
 
 
 def omniglot_best(
@@ -80,6 +80,7 @@ def omniglot_any_pen(
     widths: tuple[int, ...] = (32, 64, 128, 256),
     dim: int = 64,
     random_state: RandomState = 0,
+    start: str | None = None,
 ) -> SiameseClassifier:
     """Return the recipe of the model in the box, for drawings of 56×56 pixels by any pen.
 
@@ -95,6 +96,9 @@ def omniglot_any_pen(
     dim : int
         Numbers of the embedding in each turn.
     random_state : int, Generator or None
+    start : str, optional
+        Go on from this model in the box (``"omniglot"``, of this recipe), as `omniglot_best` does;
+        its widths and its embedding count.
 
     Returns
     -------
@@ -104,12 +108,13 @@ def omniglot_any_pen(
     Raises
     ------
     InvalidParameterError
-        If an argument is not allowed.
+        As of `omniglot_best`.
     """
-    recipe = omniglot_best(max_epochs, random_state=random_state, whitened=False)
-    network = ResidualNet(widths=widths, dim=dim)
+    recipe = omniglot_best(max_epochs, random_state=random_state, start=start, whitened=False)
+    if start is None:
+        network = ResidualNet(widths=widths, dim=dim)
+        recipe.set_params(backbone=TurnedNet(network, mirrored=True))
     return recipe.set_params(
-        backbone=TurnedNet(network, mirrored=True),
         # A canvas of 56 pixels is fine as it is.
         augment=RandomPen(width=(0.0, 0.12), scale=(0.75, 1.3), fine=1, bend=0.04),
     )
@@ -147,7 +152,36 @@ def vinyals(
     ----------
     .. [1] O. Vinyals et al., "Matching networks for one shot learning", NeurIPS 2016, §4.1.1.
     """
-    recipe = omniglot_best(max_epochs, widths, random_state=random_state, start=start)
+    return _across(omniglot_best(max_epochs, widths, random_state=random_state, start=start))
+
+
+def vinyals_any_pen(
+    max_epochs: int = 100, random_state: RandomState = 0, start: str | None = None
+) -> SiameseClassifier:
+    """Return `omniglot_any_pen` for episodes across alphabets, as `vinyals` is `omniglot_best`.
+
+    Parameters
+    ----------
+    max_epochs : int
+    random_state : int, Generator or None
+    start : str, optional
+        As for `omniglot_any_pen`.
+
+    Returns
+    -------
+    SiameseClassifier
+        Not fitted.
+
+    Raises
+    ------
+    InvalidParameterError
+        As of `omniglot_best`.
+    """
+    return _across(omniglot_any_pen(max_epochs, random_state=random_state, start=start))
+
+
+def _across(recipe: SiameseClassifier) -> SiameseClassifier:
+    """Return the recipe with every other episode across alphabets, by drawers of any kind."""
     return recipe.set_params(sampler__within=0.5, sampler__aligned=False)
 
 

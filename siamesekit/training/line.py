@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from siamesekit._checks import check_kind
 from siamesekit._types import Pairs, Tuples
 from siamesekit.backbones.freezing import still_norms
+from siamesekit.backbones.turned import one_copy
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
 from siamesekit.losses import Loss, PairLoss
@@ -119,8 +120,16 @@ class TrainingLine(nn.Module):
         return self
 
     def embed(self, x: Tensor) -> Tensor:
-        """Return embeddings in float32, shape (b, d), of a float batch (b, …)."""
-        return embed_batch(self.backbone, x, self.precision)
+        """Return embeddings in float32, shape (b, d), of a float batch (b, …).
+
+        In training those of a `TurnedNet` are of one view where no part depends on their length.
+        """
+        with one_copy(self.backbone) if self._of_any_length() else nullcontext():
+            return embed_batch(self.backbone, x, self.precision)
+
+    def _of_any_length(self) -> bool:
+        """Return whether what compares and charges does not depend on how long embeddings are."""
+        return self.training and self.head.of_any_length and self.loss.takes == "scores"
 
     def forward(self, x: Tensor, labels: Tensor) -> Charge:
         """Charge a batch in which every item meets every other.

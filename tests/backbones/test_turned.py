@@ -5,6 +5,9 @@ import torch
 
 from siamesekit.backbones import MLP, ResidualNet, TurnedNet
 from siamesekit.errors import InvalidDataError, InvalidParameterError
+from siamesekit.heads import CosineHead, EuclideanHead, Head, L1Head, SqEuclideanHead
+from siamesekit.losses import BatchAllTripletLoss, BCELoss
+from siamesekit.training import TrainingLine
 
 SHAPE = (1, 12, 12)
 
@@ -99,3 +102,43 @@ def test_bad_arguments_are_named() -> None:
         TurnedNet().turn(torch.rand(2, 6), 1)
     with pytest.raises(InvalidDataError):
         TurnedNet(MLP()).build((12,))
+
+
+class LongerIsFarther(SqEuclideanHead):
+    """A head of somebody's own that did not say that copies score as one does."""
+
+    of_any_length = False
+
+
+@pytest.mark.parametrize("head", [CosineHead(), EuclideanHead(), SqEuclideanHead()])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_one_copy_in_training_scores_and_trains_as_all_do(head: Head, mirrored: bool) -> None:
+    x, labels = images(8).double(), torch.arange(8) % 4
+    net = TurnedNet(ResidualNet(widths=(4, 8), norm="group"), mirrored=mirrored).build(SHAPE)
+    line = TrainingLine(net.double(), head, BatchAllTripletLoss()).train()
+    charge = line(x, labels)
+    charge.loss.backward()
+    grads = [weight.grad.clone() for weight in net.parameters()]
+    net.zero_grad()
+    assert len(charge.embeddings[0]) == line.embed(x).shape[1]
+
+    z = net(x)
+    assert z.shape[1] == (8 if mirrored else 4) * charge.embeddings.shape[1]
+    scores = head(z.float(), z.float())
+    torch.testing.assert_close(charge.scores, scores.detach(), rtol=1e-4, atol=1e-6)
+    line.charge(z.float(), labels).loss.backward()
+    for one, all_of_them in zip(grads, net.parameters(), strict=True):
+        torch.testing.assert_close(one, all_of_them.grad, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("head", "loss"), [(L1Head(), BCELoss()), (LongerIsFarther(), BatchAllTripletLoss())]
+)
+def test_a_head_that_depends_on_the_length_meets_one_length(
+    head: Head, loss: torch.nn.Module
+) -> None:
+    net = TurnedNet(ResidualNet(widths=(4, 8))).build(SHAPE)
+    length = net.eval()(images(2)).shape[1]
+    line = TrainingLine(net, head.build(length), loss).train()
+    assert line.embed(images(4)).shape == (4, length)
+    assert line(images(4), torch.tensor([0, 0, 1, 1])).scores.isfinite().all()

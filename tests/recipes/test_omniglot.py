@@ -5,16 +5,38 @@ from siamesekit import SiameseClassifier
 from siamesekit.backbones import ResidualNet, TurnedNet
 from siamesekit.data import RandomPen
 from siamesekit.errors import InvalidParameterError, NotBuiltError, SiamesekitError
-from siamesekit.recipes import omniglot_any_pen, omniglot_best, vinyals
+from siamesekit.recipes import omniglot_any_pen, omniglot_best, vinyals, vinyals_any_pen
 
 
-@pytest.mark.parametrize("recipe", [omniglot_best, vinyals])
-def test_a_recipe_goes_on_from_the_model_in_the_box(recipe) -> None:
-    box = SiameseClassifier.from_pretrained("omniglot-28").backbone_.inner.state_dict()
-    inner = recipe(start="omniglot-28").backbone.build((1, 28, 28)).inner.inner.state_dict()
+@pytest.mark.parametrize(
+    ("recipe", "start", "side", "whitened"),
+    [
+        (omniglot_best, "omniglot-28", 28, True),
+        (vinyals, "omniglot-28", 28, True),
+        (omniglot_any_pen, "omniglot", 56, False),
+        (vinyals_any_pen, "omniglot", 56, False),
+    ],
+)
+def test_a_recipe_goes_on_from_the_model_in_the_box(recipe, start, side, whitened) -> None:
+    box = SiameseClassifier.from_pretrained(start).backbone_.inner.state_dict()
+    inner = recipe(start=start).backbone.build((1, side, side)).inner
+    inner = (inner.inner if whitened else inner).state_dict()
     assert inner.keys() == box.keys()
     assert all(torch.equal(inner[name], box[name]) for name in box)
-    assert recipe(start="omniglot-28").learning_rate < recipe().learning_rate
+    assert recipe(start=start).learning_rate < recipe().learning_rate
+
+
+@pytest.mark.parametrize(
+    ("across", "within"), [(vinyals, omniglot_best), (vinyals_any_pen, omniglot_any_pen)]
+)
+def test_vinyals_mixes_alphabets_and_is_else_the_recipe_within_them(across, within) -> None:
+    ours, theirs = across(max_epochs=3).get_params(), within(max_epochs=3).get_params()
+    differing = {
+        name
+        for name, value in ours.items()
+        if isinstance(value, int | float | str | tuple) and value != theirs[name]
+    }
+    assert differing == {"sampler__within", "sampler__aligned"}
 
 
 def test_any_pen_sees_more_pixels_and_other_pens_and_is_else_the_best() -> None:
