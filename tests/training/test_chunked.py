@@ -309,13 +309,15 @@ def test_what_is_frozen_stays(make: Make, blobs: tuple[Tensor, Tensor]) -> None:
         net = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Linear(8, 8))
         return net.requires_grad_(False)
 
+    # Differences do not depend on the last bias, whose gradient is what is lost in rounding, or 0.
+    free = {"backbone.3.bias"}
     for backbone in (half, frozen):
         line = make(backbone, "l1", "bce")
         found = trained(line, blobs, chunk_size=5)
         assert_close(found, trained(line, blobs))
         changed = {n for n, v in line.state_dict().items() if not torch.equal(v, found[n])}
-        last = {"backbone.3.weight", "backbone.3.bias"} if backbone is half else set()
-        assert {n for n in changed if n.startswith("backbone.")} == last
+        last = {"backbone.3.weight"} if backbone is half else set()
+        assert {n for n in changed if n.startswith("backbone.")} - (free if last else set()) == last
         assert any(n.startswith("head.") for n in changed)
 
 
