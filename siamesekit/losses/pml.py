@@ -35,6 +35,10 @@ UNFIT = {
     "ManifoldLoss": "it learns without labels",
     "MultipleLosses": "it is a sum of other losses",
     "SelfSupervisedLoss": "it compares two views of unlabelled items",
+    "SmoothAPLoss": (
+        "it goes by the places of items in a batch, not by their labels: right only where classes "
+        "lie side by side, as many of them as each has items"
+    ),
     "VICRegLoss": "it compares two views of unlabelled items",
     "WeightRegularizerMixin": "it is a base class",
 }

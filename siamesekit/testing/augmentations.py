@@ -34,22 +34,42 @@ def check(part: Any, found: Findings) -> None:
 def _check_batch(part: Any, batch: Tensor, found: Findings) -> None:
     given = batch.clone()
 
-    def changed(seed: int) -> Tensor:
-        outcome: Tensor = part(batch, torch.Generator().manual_seed(seed))
+    def changed(batch: Tensor) -> Tensor:
+        outcome: Tensor = part(batch, torch.Generator().manual_seed(SEED))
         return outcome
 
-    first = changed(SEED)
+    first = changed(batch)
     if not isinstance(first, Tensor):
         found.expect(False, f"it must return a Tensor; got {type(first).__name__}")
         return
     found.expect(torch.equal(batch, given), "it must leave the batch that it is given as it is")
+    is_alike = _kind(first) == _kind(given)
     found.expect(
-        first.shape == given.shape and first.dtype == given.dtype,
-        f"it must return a batch of the same shape and type; got {first.dtype} of shape "
-        f"{tuple(first.shape)} for {given.dtype} of shape {tuple(given.shape)}",
+        is_alike,
+        "it must return a batch of the same shape and type, on the same device; got "
+        f"{_kind(first)} for {_kind(given)}",
     )
+    if first.device != given.device:
+        return
     found.expect(first.isfinite().all(), "what it returns must be finite")
     found.expect(
-        torch.equal(changed(SEED), first),
+        torch.equal(changed(batch), first),
         "equal generators must give equal batches: it must draw from its generator alone",
     )
+    found.expect(
+        not is_alike or all(_others_stay(changed, batch, first, k) for k in range(len(batch))),
+        "each item must stay in its place and be changed by itself, whatever else is in the batch: "
+        "its label stays there too",
+    )
+
+
+def _others_stay(changed: Callable[[Tensor], Tensor], batch: Tensor, first: Tensor, k: int) -> bool:
+    """Return whether all items but number `k` are changed as before if that one is another."""
+    inverted = batch.clone()
+    inverted[k] = 1 - inverted[k]
+    others = torch.arange(len(batch)) != k
+    return torch.equal(changed(inverted)[others], first[others])
+
+
+def _kind(batch: Tensor) -> str:
+    return f"{batch.dtype} of shape {tuple(batch.shape)} on {batch.device}"

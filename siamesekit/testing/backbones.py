@@ -40,6 +40,7 @@ def check(part: Backbone, found: Findings) -> None:
     if shape is None:
         return
     items = torch.rand(6, *shape)
+    given = items.clone()
     with found.attempt("build for the same shape again"):
         before = list(part.parameters())
         kept = list(part.build(shape).parameters())
@@ -49,6 +50,9 @@ def check(part: Backbone, found: Findings) -> None:
         )
     with found.attempt("a step of training"):
         check_gradient_of_weights(part, part.train()(items), found)
+        found.expect(
+            torch.equal(items, given), "forward must leave the items that it is given as they are"
+        )
     with found.attempt("embedding in eval() mode"), torch.no_grad():
         _check_embeddings(part.eval(), items, found)
     with found.attempt("embedding in bfloat16"), torch.no_grad():

@@ -4,6 +4,8 @@ import copy
 import pickle
 from typing import Any
 
+import numpy as np
+
 from siamesekit.testing._findings import Findings
 from siamesekit.training import Callback, History, Record
 
@@ -49,7 +51,7 @@ def _tell(part: Any, validated: bool, first: int, found: Findings) -> None:
         with found.attempt(f"{moment} at epoch {epoch}"):
             answer = getattr(part, moment)(record)
             found.expect(
-                answer in (None, True, False),
+                answer is None or isinstance(answer, bool | np.bool_),
                 f"{moment} must return True, False or None; got {answer!r}",
             )
             found.expect(record == given, f"{moment} must leave the record as it is")

@@ -34,8 +34,12 @@ def check(part: Head, found: Findings) -> None:
         part.build(DIM)
     part.eval()
     a, b = torch.randn(5, DIM), torch.randn(7, DIM)
+    given = a.clone(), b.clone()
     with found.attempt("comparing"), torch.no_grad():
         scores, aligned = part(a, b), part.pairs(a, b[:5])
+        if not (torch.equal(a, given[0]) and torch.equal(b, given[1])):
+            found.expect(False, "it must leave the embeddings that it is given as they are")
+            return
         # Both are asked, so that both are told.
         if not found.expect_tensor(scores, "forward") & found.expect_tensor(aligned, "pairs"):
             return

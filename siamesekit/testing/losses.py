@@ -1,8 +1,11 @@
 """What a loss must do."""
 
+import copy
+
 import torch
 from torch import Tensor
 
+from siamesekit._random import drawing_from
 from siamesekit._types import Pairs, Triplets, Tuples
 from siamesekit.losses import Loss
 from siamesekit.losses.rows import RowLoss
@@ -11,6 +14,7 @@ from siamesekit.testing._findings import (
     CLASSES,
     DIM,
     EACH,
+    SEED,
     Findings,
     batch_of,
     check_takes,
@@ -44,6 +48,10 @@ def check(part: Loss, found: Findings) -> None:
     check_precision_of_loss(part, inputs, labels, found)
     with found.attempt("charging a batch"):
         _check_charge(part, inputs, labels, found)
+    with found.attempt("charging a batch of other classes"):
+        _check_labels_tell(part, inputs, labels, found)
+    with found.attempt("charging a batch that is in order"):
+        _check_direction(part, labels, found)
     with found.attempt("charging rows of a batch"):
         _check_rows(part, inputs, labels, found)
     _check_not_a_number(part, inputs, labels, found)
@@ -56,8 +64,8 @@ def check(part: Loss, found: Findings) -> None:
 
 
 def _check_charge(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
-    leaf = inputs.clone().requires_grad_()
-    value = part(leaf, labels)
+    leaf, classes = inputs.clone().requires_grad_(), labels.clone()
+    value = part(leaf, classes)
     if not found.expect_tensor(value, "forward"):
         return
     found.expect(
@@ -73,7 +81,45 @@ def _check_charge(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -
     found.expect(
         leaf.grad is None or leaf.grad.any(), "the gradient of a random batch must not be all zero"
     )
-    found.expect(torch.equal(leaf, inputs), "forward must leave its inputs as they are")
+    found.expect(
+        torch.equal(leaf, inputs) and torch.equal(classes, labels),
+        "forward must leave its inputs and labels as they are",
+    )
+
+
+def _check_labels_tell(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:
+    def gradient(classes: Tensor) -> Tensor | None:
+        leaf = inputs.clone().requires_grad_()
+        with drawing_from(SEED):
+            # What a loss remembers of one call must not tell in the next.
+            value = copy.deepcopy(part)(leaf, classes)
+        if found.expect_tensor(value, "forward") and value.requires_grad:
+            value.sum().backward()
+        return leaf.grad
+
+    as_given = gradient(labels)
+    # Half of each class goes to the next one.
+    otherwise = gradient(labels.roll(EACH // 2))
+    if as_given is not None and otherwise is not None:
+        found.expect(
+            not torch.equal(as_given, otherwise),
+            "the labels must tell: where other items are of one class, the gradient is the same",
+        )
+
+
+def _check_direction(part: Loss, labels: Tensor, found: Findings) -> None:
+    """Charge scores that are as they should be, and such that are the other way round."""
+    if part.takes != "scores":
+        return  # Some have weights, by which embeddings lie well or badly.
+    apart = -4.0 * (labels[:, None] != labels)
+    right, wrong = (
+        torch.as_tensor(copy.deepcopy(part)(scores, labels)).sum() for scores in (apart, -4 - apart)
+    )
+    found.expect(
+        right < wrong,
+        "higher scores mean more alike: scores of 0 within classes and -4 between them must cost "
+        f"less than the other way round; they cost {float(right):g} and {float(wrong):g}",
+    )
 
 
 def _check_rows(part: Loss, inputs: Tensor, labels: Tensor, found: Findings) -> None:

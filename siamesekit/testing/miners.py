@@ -25,9 +25,12 @@ def check(part: Miner, found: Findings) -> None:
     inputs, labels = batch_of(part.takes)
     for what, own in (("a batch", labels), ("a batch of one class", torch.zeros_like(labels))):
         with found.attempt(f"choosing from {what}"):
-            given = inputs.clone()
-            chosen = part(given, own)
-            found.expect(torch.equal(given, inputs), "a miner must leave its inputs as they are")
+            given, classes = inputs.clone(), own.clone()
+            chosen = part(given, classes)
+            found.expect(
+                torch.equal(given, inputs) and torch.equal(classes, own),
+                "a miner must leave its inputs and labels as they are",
+            )
             _check_tuples(chosen, own, what, found)
 
     spoilt = inputs.clone()

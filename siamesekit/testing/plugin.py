@@ -12,6 +12,7 @@ from siamesekit._random import drawing_from
 from siamesekit.errors import PluginCheckError
 from siamesekit.testing._export import check_export
 from siamesekit.testing._findings import SEED, Findings
+from siamesekit.testing._global_generators import watching_global_generators
 from siamesekit.testing._parameters import check_parameters
 
 __all__ = ["check_plugin"]
@@ -24,7 +25,8 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
     the CPU. What is checked:
 
     - every kind: ``get_params``, ``set_params`` and ``clone`` go round (of augmentations and
-      readers, which may be plain callables, where they have parameters);
+      readers, which may be plain callables, where they have parameters); the global generators of
+      torch, NumPy and Python are left alone, and so is what is given: items, embeddings, labels;
     - backbones: embeddings are float of shape (b, d), depend on their own item alone, are the
       same twice in ``eval()``, also in bfloat16; a gradient reaches every weight; what `finish`
       returns embeds too;
@@ -33,7 +35,8 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
       distance nothing is more like an item than itself;
     - losses: a finite scalar with a finite gradient, of a batch and of some of its rows, whose
       place is `start`; the shares of two processes make up the loss of the batch (`RowLoss`); a
-      differentiable 0 for an empty choice; not-a-number, soon, from what is not a number;
+      differentiable 0 for an empty choice; not-a-number, soon, from what is not a number; other
+      labels give another gradient, and scores that are in order cost less than such that are not;
     - heads and losses: float32 gives float32, and float64 gives float64 (a loss on embeddings may
       compute in float32); bfloat16 under autocast gives finite numbers near those of float32, with
       a finite gradient;
@@ -43,11 +46,14 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
       they can be; a head compares as the name says that its own `export` gives it;
     - miners: int64 positions in the batch whose labels make valid pairs or triplets, also where
       a batch holds one class; an end where scores are not numbers;
-    - samplers: batches of valid positions that depend on seed and epoch alone;
+    - samplers: batches of valid positions that depend on seed and epoch alone; no item twice in
+      a batch, and in some batch items of one class and of different ones;
     - indexes: what is added is found, by its score, what is removed is not, and a saved index is
       the same;
-    - augmentations: a batch of the same shape and type that depends on the generator alone;
-    - readers: an item from a file, the same twice, and an error where there is no file;
+    - augmentations: a batch of the same shape and type, on the same device, that depends on the
+      generator alone, and each item of it on that item;
+    - readers: an item of one to three dimensions and finite numbers from a file, the same twice,
+      and an error where there is no file;
     - callbacks: an answer that is True, False or None at each moment of a training, whose record
       stays as it is; a pickle.
 
@@ -80,7 +86,7 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
     # A name that leads nowhere is no fault of the part: the registry's own error says more.
     spec = registry.get(kind, name) if isinstance(name, str) else name
     found = Findings()
-    with drawing_from(SEED):
+    with watching_global_generators(found), drawing_from(SEED):
         with found.attempt("making it with its default parameters"):
             part = spec() if isinstance(spec, type) else copy.deepcopy(spec)
             base = contract.BASE

@@ -56,16 +56,20 @@ def check(part: Any, found: Findings) -> None:
 
 
 def _check_item(part: Any, path: Path, item: np.ndarray, found: Findings) -> None:
+    is_numbers = item.dtype.kind in "buif"
     found.expect(
-        item.dtype.kind in "buif" and item.ndim >= 1,
-        f"an item must be an array of numbers; got {item.dtype} of shape {item.shape}",
+        is_numbers and 1 <= item.ndim <= 3 and item.size,
+        "an item must be an array of numbers, of shape (f,), (h, w), (h, w, c) or (c, h, w); "
+        f"got {item.dtype} of shape {item.shape}",
     )
-    found.expect(np.array_equal(np.asarray(part(path)), item), "a file must read the same twice")
+    found.expect(not is_numbers or np.isfinite(item).all(), "an item must hold finite numbers")
+    found.expect(_is_alike(part(path), item), "a file must read the same twice")
     with found.attempt("reading a path given as a string"):
-        found.expect(
-            np.array_equal(np.asarray(part(str(path))), item),
-            "a path and its string must read the same",
-        )
+        found.expect(_is_alike(part(str(path)), item), "a path and its string must read the same")
+
+
+def _is_alike(read: Any, item: np.ndarray) -> bool:
+    return np.array_equal(np.asarray(read), item, equal_nan=item.dtype.kind == "f")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,8 +1,10 @@
 """What is asked of each kind of part, by parts that do not keep it."""
 
+import random
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 
 from siamesekit._types import Neighbours, Shape, Triplets, Tuples
 from siamesekit.backbones import MLP
-from siamesekit.data import RandomAffine
+from siamesekit.data import ImageReader, RandomAffine
 from siamesekit.errors import InvalidParameterError, PluginCheckError
 from siamesekit.gallery.indexes import Index
 from siamesekit.gallery.indexes.exact import ExactIndex
@@ -19,7 +21,9 @@ from siamesekit.heads import EuclideanHead
 from siamesekit.losses import BCELoss, Loss
 from siamesekit.losses.rows import RowLoss, Share
 from siamesekit.miners import BatchHard
+from siamesekit.samplers import RandomSampler
 from siamesekit.testing import _findings, check_plugin
+from siamesekit.training import Callback
 
 
 def missing(kind: str, part: Any) -> str:
@@ -367,7 +371,7 @@ def test_an_augmentations_author_is_told_everything_at_once() -> None:
     check_plugin("augmentations", RandomAffine(rotation=5))
     text = missing("augmentations", Shrinking)
     assert "leave the batch that it is given as it is" in text
-    assert "same shape and type; got torch.float64 of shape (4, 1, 15, 16)" in text
+    assert "on the same device; got torch.float64 of shape (4, 1, 15, 16)" in text
     assert "draw from its generator alone" in text
     assert "must return a Tensor; got NoneType" in missing("augmentations", Nothing)
 
@@ -386,7 +390,190 @@ class Careless:
 def test_a_reader_reads_one_of_the_formats_and_misses_a_file() -> None:
     check_plugin("readers", read_array)
     text = missing("readers", Careless)
-    assert "an array of numbers; got <U9" in text
+    assert "got <U9 of shape ()" in text
     assert "a file that is not there must be an OSError or a ValueError" in text
     assert "reading a path given as a string raises AttributeError" in text
     assert "it must read one of these: .png: " in missing("readers", len)
+
+
+# -- what is given, and what is drawn -----------------------------------------------------------
+
+
+class SeedsTorch(BatchHard):
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
+        torch.manual_seed(0)
+        return super().__call__(inputs, labels)
+
+
+class DrawsFromNumpy(BCELoss):
+    def forward(self, *args: Any, **more: Any) -> Tensor:
+        np.random.rand()  # noqa: NPY002
+        return super().forward(*args, **more)
+
+
+class DrawsFromPython(EuclideanHead):
+    def build(self, dim: int) -> Any:
+        random.random()
+        return super().build(dim)
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "whose"),
+    [
+        ("miners", SeedsTorch, "torch"),
+        ("losses", DrawsFromNumpy, "numpy"),
+        ("heads", DrawsFromPython, "random"),
+    ],
+)
+def test_no_part_uses_a_global_generator(kind: str, part: Any, whose: str) -> None:
+    torch.manual_seed(0)  # which the part sets once more
+    before = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
+    assert f"it moves that of {whose}" in missing(kind, part)
+    after = torch.get_rng_state(), repr(np.random.get_state()), random.getstate()  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+class Rescaling(EuclideanHead):
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().forward(a.data.mul_(2), b)
+
+
+class Filling(MLP):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.data.clamp_(min=0.5))
+
+
+class Relabelling(BCELoss):
+    def forward(self, inputs: Tensor, labels: Tensor, *args: Any, **more: Any) -> Tensor:
+        value = super().forward(inputs, labels, *args, **more)
+        labels += 1
+        return value
+
+
+class RelabellingMiner(BatchHard):
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
+        chosen = super().__call__(inputs, labels)
+        labels.zero_()
+        return chosen
+
+
+class RelabellingSampler(RandomSampler):
+    def batches(self, generator: torch.Generator) -> Any:
+        yield from super().batches(generator)
+        assert self.labels is not None
+        self.labels += 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "what"),
+    [
+        ("heads", Rescaling, "the embeddings that it is given"),
+        ("backbones", Filling, "the items that it is given"),
+        ("losses", Relabelling, "its inputs and labels"),
+        ("miners", RelabellingMiner, "its inputs and labels"),
+        ("samplers", RelabellingSampler, "the labels"),
+    ],
+)
+def test_every_part_leaves_what_it_is_given_as_it_is(kind: str, part: Any, what: str) -> None:
+    assert f"must leave {what} as they are" in missing(kind, part)
+
+
+# -- what would train in silence, and wrongly ---------------------------------------------------
+
+
+class Unlabelled(Plain):
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Any = None, start: int = 0) -> Tensor:
+        return nn.functional.softplus(inputs).mean()
+
+
+class UpsideDown(BCELoss):
+    def forward(self, inputs: Tensor, *args: Any, **more: Any) -> Tensor:
+        return super().forward(-inputs, *args, **more)
+
+
+def test_a_loss_goes_by_labels_and_by_likeness() -> None:
+    assert "the labels must tell" in missing("losses", Unlabelled)
+    text = missing("losses", UpsideDown)
+    assert "higher scores mean more alike" in text
+    assert "the labels must tell" not in text
+
+
+class Drawing(RandomSampler):
+    """Batches that `draw` makes of the labels and a generator."""
+
+    draw: ClassVar[Any]
+
+    def __len__(self) -> int:
+        return 3
+
+    def batches(self, generator: torch.Generator) -> Any:
+        for _ in range(3):
+            yield type(self).draw(self.labels, generator)
+
+
+def drawing(draw: Any) -> type[Drawing]:
+    return type("Drawn", (Drawing,), {"draw": staticmethod(draw)})
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda y, g: torch.randint(len(y), (99,), generator=g), "no item may be twice in a batch"),
+        (lambda y, g: torch.randint(len(y), (9, 1), generator=g).expand(-1, 2), "with itself"),
+        (lambda y, g: torch.randint(len(y), (1,), generator=g), "two items or more"),
+        (lambda y, g: (y == torch.randint(30, (1,), generator=g)).argwhere()[:, 0], "two of diff"),
+        (lambda y, g: torch.randperm(len(y), generator=g).tolist(), "must be Tensors; got list"),
+    ],
+)
+def test_a_batch_can_be_compared(draw: Any, message: str) -> None:
+    assert message in missing("samplers", drawing(draw))
+
+
+def shuffled(batch: Tensor, generator: torch.Generator) -> Tensor:
+    return batch[torch.randperm(len(batch), generator=generator)]
+
+
+def mixed(batch: Tensor, generator: torch.Generator) -> Tensor:
+    return (batch + batch.flip(0)) / 2
+
+
+def elsewhere(batch: Tensor, generator: torch.Generator) -> Tensor:
+    return batch.to("meta")
+
+
+def test_an_item_is_changed_in_its_place_and_by_itself() -> None:
+    for change in (shuffled, mixed):
+        text = missing("augmentations", change)
+        assert "each item must stay in its place" in text
+        assert "equal generators" not in text
+    assert "on the same device; got torch.float32 of shape (4, 1, 16, 16) on meta" in missing(
+        "augmentations", elsewhere
+    )
+
+
+def of_pixels(make: Any) -> Any:
+    return lambda path: make(ImageReader()(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda pixels: pixels[None, None], r"got uint8 of shape \(1, 1, 12, 10\)"),
+        (lambda pixels: pixels[:0], r"got uint8 of shape \(0, 10\)"),
+        (lambda pixels: np.where(pixels > 100, np.nan, 0), "must hold finite numbers"),
+    ],
+)
+def test_a_reader_gives_items_that_can_be_taken(make: Any, message: str) -> None:
+    text = missing("readers", of_pixels(make))
+    assert re.search(message, text)
+    assert "the same twice" not in text
+
+
+class AnswersOne(Callback):
+    def on_epoch(self, record: Any) -> Any:
+        return 1
+
+
+def test_a_callback_answers_as_training_takes_it() -> None:
+    assert "on_epoch must return True, False or None; got 1" in missing("callbacks", AnswersOne)

@@ -248,7 +248,7 @@ class Flat(Loss):
 def test_a_losss_author_is_told_everything_at_once() -> None:
     text = missing("losses", BadLoss)
     assert "must return a float scalar; got torch.float32 of shape (16,)" in text
-    assert "must leave its inputs as they are" in text
+    assert "must leave its inputs and labels as they are" in text
     assert "an empty choice of pairs must give a 0" in text
     assert "an empty choice of triplets must give a 0" in text
     text = missing("losses", Constant)
@@ -307,7 +307,7 @@ class NeedsTwoClasses(BatchHard):
 def test_a_miner_stands_one_class_and_leaves_its_inputs() -> None:
     text = missing("miners", NeedsTwoClasses)
     assert "choosing from a batch of one class raises AssertionError: one class" in text
-    assert "must leave its inputs as they are" in text
+    assert "must leave its inputs and labels as they are" in text
 
 
 class BadSampler(Sampler):
@@ -338,7 +338,7 @@ class InOrder(Sampler):
 
 def test_a_samplers_author_is_told_everything_at_once() -> None:
     text = missing("samplers", BadSampler)
-    assert "leave the global ones of torch, numpy and random alone" in text
+    assert "leave the global generators of torch, numpy and random alone" in text
     assert "len() must be the number of batches" in text
     assert "batches must be of int64" in text
     assert "equal seeds must give equal batches" in text
