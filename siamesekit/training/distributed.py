@@ -39,7 +39,7 @@ _TIMEOUT = "SIAMESEKIT_DISTRIBUTED_TIMEOUT"
 # Seconds that a process may be late within a step, …
 _STEP = 30.0
 # … and where one of them reads data, writes a file or runs what a user wrote.
-_BETWEEN = timedelta(minutes=30)
+_BETWEEN = 1800.0
 # Seconds in which the store answers, if the process that keeps it runs at all.
 _ASKING = 5.0
 
@@ -80,10 +80,13 @@ class Team:
         self._generator: torch.Generator | None = None
         self._key = f"siamesekit/{number}/left"
         self._store = dist.distributed_c10d._get_default_store()
-        with self._explaining():
-            self._group: Any = dist.new_group(
-                backend="gloo", timeout=timedelta(seconds=self.timeout)
-            )
+        # Two groups, as the first process alone heeds what a barrier is told of time: the others
+        # wait for as long as their group says. The patient one is where a late process is met.
+        self._patient, self._group = self._new_group(_BETWEEN), self._new_group(self.timeout)
+
+    def _new_group(self, seconds: float) -> Any:
+        with self._explaining(seconds):
+            return dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
 
     @property
     def leads(self) -> bool:
@@ -191,8 +194,8 @@ class Team:
 
     def wait(self) -> None:
         """Return when all processes have come; they may take long."""
-        with self._explaining():
-            dist.monitored_barrier(self._group, timeout=_BETWEEN)
+        with self._explaining(_BETWEEN):
+            dist.monitored_barrier(self._patient, timeout=timedelta(seconds=_BETWEEN))
 
     def first(self, call: Callable[[], T]) -> T:
         """Return, on each process, what `call` returns on the first, or raise what it raises.
@@ -252,29 +255,33 @@ class Team:
         elif error is None:
             with suppress(DistributedError):
                 self.wait()
-        group, self._group = self._group, None
+        groups = self._group, self._patient
+        self._group = self._patient = None
         # Closes the connections, by which the others know.
-        with suppress(Exception):
-            dist.destroy_process_group(group)
+        for group in groups:
+            with suppress(Exception):
+                dist.destroy_process_group(group)
 
     @contextmanager
-    def _explaining(self) -> Iterator[None]:
-        """Let what goes wrong in an exchange be an error that says which process is missing."""
+    def _explaining(self, limit: float | None = None) -> Iterator[None]:
+        """Let what goes wrong in an exchange be an error that says which process is missing.
+
+        Within a step, unless `limit` says how many seconds it may take.
+        """
         try:
             yield
         except RuntimeError as error:  # torch's own errors of this kind derive from it
             raise DistributedError(
-                f"process {self.rank} of {self.size} waits in vain: {self._why(error)}. The "
+                f"process {self.rank} of {self.size} waits in vain: "
+                f"{self._why(error, limit or self.timeout)}. The "
                 "training ends here; with a checkpoint it goes on from the last one written."
             ) from error
 
-    def _why(self, error: RuntimeError) -> str:
+    def _why(self, error: RuntimeError, limit: float) -> str:
         said = _in_time(lambda: self._store.check([self._key]) and self._store.get(self._key))
         if said:
             return str(said.decode())
-        return (
-            f"another process died, or did not come within {self.timeout:g} s ({first_line(error)})"
-        )
+        return f"another process died, or did not come within {limit:g} s ({first_line(error)})"
 
 
 class _Gather(torch.autograd.Function):
@@ -416,7 +423,7 @@ def _are_several() -> bool:
 def _initialise() -> None:
     """Make the default process group, which stays until the process ends."""
     try:
-        dist.init_process_group("gloo", timeout=_BETWEEN)
+        dist.init_process_group("gloo", timeout=timedelta(seconds=_BETWEEN))
     except (RuntimeError, ValueError) as error:
         raise DistributedError(
             f"the processes that RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT name cannot join: "

@@ -336,6 +336,25 @@ def embeddings_of_late_ones() -> Tensor | str:
         del os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"]
 
 
+def what_a_late_first_says() -> str:
+    """Return what the first process takes its time to say, after the second came late to hear it."""
+
+    def say() -> str:
+        time.sleep(1.5 * LIMIT)
+        return "something"
+
+    os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"] = str(LIMIT)
+    try:
+        if os.environ["RANK"] == "1":
+            time.sleep(1.5 * LIMIT)
+        with joined() as team:
+            return team.first(say)
+    except Exception:
+        return traceback.format_exc()
+    finally:
+        del os.environ["SIAMESEKIT_DISTRIBUTED_TIMEOUT"]
+
+
 def last_words() -> str:
     """Return what training says when the second process dies in it."""
     return words_of(line_of(CASES["triplet"]), callbacks=[die])
@@ -353,6 +372,7 @@ def main(folder: Path) -> None:
     own = folder / f"{os.environ['RANK']}.pt"
     torch.save(found, own)
     if os.environ["WORLD_SIZE"] == "2":
+        found["late first"] = what_a_late_first_says()
         found["late"] = embeddings_of_late_ones()
         found["stopped"] = words_of_the_others(folder)
         torch.save(found, own)

@@ -121,6 +121,12 @@ def test_a_process_may_take_its_time_to_read_its_share(found: Callable[..., Any]
     assert torch.equal(first, second)
 
 
+def test_all_wait_for_one_that_comes_late_and_for_what_the_first_does_alone(
+    found: Callable[..., Any],
+) -> None:
+    assert [own["late first"] for own in found(2)] == ["something", "something"]
+
+
 def test_a_process_that_is_stopped_ends_the_others(found: Callable[..., Any]) -> None:
     """It keeps the store of all, which then answers nobody."""
     seconds, _, said = found(2)[1]["stopped"].partition(" s: ")
@@ -137,4 +143,6 @@ def test_a_process_that_dies_ends_the_others(size: int, found: Callable[..., Any
     for own in (found(size)[0], *found(size)[2:]):
         seconds, _, said = own["last words"].partition(" s: ")
         assert said.startswith("DistributedError: process "), said
+        # As long as the others would have waited between epochs, where this one died.
+        assert "did not come within 1800 s" in said
         assert int(seconds) < 30
