@@ -57,7 +57,9 @@ def check_all(checks: Mapping[str, Check], values: Mapping[str, object]) -> None
 def shown(value: object) -> str:
     """Return a value as an error shows it: its ``repr`` where that is short, and never an error."""
     try:
-        text = " ".join(repr(value).split())
+        # NumPy writes its own numbers and words as np.str_('a').
+        plain = value.item() if isinstance(value, np.generic) else value
+        text = " ".join(repr(plain).split())
     except Exception:
         # Python refuses to write integers of 4,300 digits; a foreign class may refuse anything.
         text = f"a value of type {type(value).__name__} that cannot be shown"

@@ -254,7 +254,7 @@ def _exact_integers(labels: np.ndarray, name: str) -> np.ndarray:
     bad = labels[(labels != np.floor(labels)) | (np.abs(labels) > _EXACT)]
     if len(bad):
         raise InvalidDataError(
-            f"{name} must hold integers, as the classes already enrolled do; got {bad[0]!r}."
+            f"{name} must hold integers, as the classes already enrolled do; got {shown(bad[0])}."
         )
     return labels.astype(np.int64)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import siamesekit
+from siamesekit._checks import check_number
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SiamesekitError
 
 __all__ = ["main"]
@@ -90,6 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _failed("stopped", _STOPPED)
         except (SiamesekitError, OSError, ValueError) as error:
             return _failed(str(error), FAILED)
+        except Exception as error:  # no memory left, a plugin's fault: 1 would mean that it is no
+            return _failed(f"{type(error).__name__}: {error}", FAILED)
     return answer.code
 
 
@@ -133,14 +136,17 @@ def _train(args: argparse.Namespace) -> Answer:
     estimator = getattr(siamesekit, _ESTIMATORS[args.kind])()
     size = tuple(args.size) if len(args.size) > 1 else args.size[0]
     mode = "RGB" if args.colour else "L"
-    estimator.set_params(
-        reader=siamesekit.data.ImageReader(size, mode, args.invert),
-        random_state=args.seed,
-        verbose=not args.quiet,
-        device=args.device,
-        **dict(_setting(text) for text in args.set),
-    )
-    estimator.set_params(callbacks=[*estimator.callbacks, *_ends(args)])
+    of_options = {
+        "reader": siamesekit.data.ImageReader(size, mode, args.invert),
+        "random_state": args.seed,
+        "verbose": not args.quiet,
+        "device": args.device,
+    }
+    # What --set names is said more plainly than what an option has by default.
+    estimator.set_params(**of_options | dict(_setting(text) for text in args.set))
+    if ends := _ends(args):
+        siamesekit.training.callbacks.check_callbacks("callbacks", estimator.callbacks)
+        estimator.set_params(callbacks=[*estimator.callbacks, *ends])
     _check_free(args.out)
     files = siamesekit.data.load_image_folder(args.folder, as_paths=True)
     estimator.fit(files.paths, files.y, groups=files.groups)
@@ -206,6 +212,8 @@ def _identify(args: argparse.Namespace) -> Answer:
 
 
 def _verify(args: argparse.Namespace) -> Answer:
+    if args.threshold is not None:
+        check_number("--threshold", args.threshold)
     model = _estimator(args.model)
     if isinstance(model, siamesekit.SiameseVerifier):
         score = float(model.decision_function([args.first], [args.second])[0])

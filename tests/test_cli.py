@@ -26,6 +26,9 @@ def draw(root: Path, names: str, each: int = 4) -> Path:
     return root
 
 
+TRAIN = ["train", "{known}", "--out", "m", "--size", "12", "--quiet"]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures to train on and pictures of others, and a classifier and a verifier trained."""
@@ -157,6 +160,14 @@ def test_parts_and_the_machine_are_listed(capsys) -> None:
         (["identify", "{classifier}", "{known}/a/0.png", "-k", "0"], "k"),
         (["enroll", "{classifier}", "{known}/a/0.png", "{known}/a/1.png"], "--label"),
         (["verify", "{classifier}", "{known}/a/0.png", "absent.png"], "absent.png"),
+        (["verify", "{classifier}", "a.png", "b.png", "--threshold", "nan"], "--threshold"),
+        (["info", "absent"], "absent cannot be loaded: there is nothing"),
+        ([*TRAIN, "--set", "random_state=-3"], "random_state must be"),
+        ([*TRAIN, "--set", "device=tpu"], "device must be"),
+        ([*TRAIN, "--set", "reader=7"], "reader must be"),
+        ([*TRAIN, "--set", "callbacks=3"], "callbacks must be a sequence"),
+        ([*TRAIN, "--set", "callbacks=3", "--time-limit", "9"], "callbacks must be a sequence"),
+        ([*TRAIN, "--set", "callbacks=time-limit", "--time-limit", "9"], "must be a sequence"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_on_stderr(
@@ -180,6 +191,27 @@ def test_bad_usage_is_one_line_too(argv: list[str], capsys) -> None:
         main(argv)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_fault_that_nobody_foresaw_is_not_taken_for_a_no(
+    folder: Path, monkeypatch, capsys
+) -> None:
+    def fail(*args: object) -> None:
+        raise RuntimeError("no memory left")
+
+    monkeypatch.setattr(siamesekit.SiameseClassifier, "identify", fail)
+    assert main(["identify", str(folder / "classifier"), "who.png", "--quiet"]) == 2
+    assert capsys.readouterr().err == "siamesekit: error: RuntimeError: no memory left\n"
+
+
+def test_any_parameter_can_be_set_also_one_that_an_option_has(folder: Path, capsys) -> None:
+    out = folder / "set"
+    code, _ = asked(
+        capsys, "train", folder / "known", "--out", out, "--quiet", "--set", "max_epochs=0",
+        "--set", "random_state=3", "--set", "reader=image", "--set", "verbose=false",
+    )  # fmt: skip
+    model = siamesekit.load(out)
+    assert (code, model.random_state, model.reader) == (0, 3, "image")
 
 
 def test_it_is_a_module_as_well() -> None:

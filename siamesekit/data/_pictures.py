@@ -50,12 +50,12 @@ class Pictures:
         self._size = None if size is None else checked_size(size)
         self._invert = check_flag("invert", invert)
         try:
-            from PIL import Image, ImageOps
+            from PIL import Image, ImageOps, UnidentifiedImageError
         except ImportError as error:
             raise DatasetNotFoundError(
                 'reading pictures needs Pillow: pip install "siamesekit[data]".'
             ) from error
-        self._image, self._ops = Image, ImageOps
+        self._image, self._ops, self._unknown = Image, ImageOps, UnidentifiedImageError
 
     def read(self, path: str | os.PathLike[str]) -> np.ndarray:
         """Return a picture as bytes, shape (h, w) or (3, h, w).
@@ -81,8 +81,11 @@ class Pictures:
         except CorruptDatasetError:
             raise
         except Exception as error:  # Pillow and its decoders fail in a dozen ways
+            # Pillow's own words name the bytes by their address in memory.
+            unknown = isinstance(error, self._unknown)
+            why = "it begins as none of them does." if unknown else error
             raise CorruptDatasetError(
-                f"{path} is no whole picture (PNG, JPEG, BMP, TIFF, WebP or PNM): {error}"
+                f"{path} is no whole picture (PNG, JPEG, BMP, TIFF, WebP or PNM): {why}"
             ) from error
         if self._invert:
             pixels = 255 - pixels

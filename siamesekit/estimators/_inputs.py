@@ -9,7 +9,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 from torch import Tensor
 
 from siamesekit import registry
-from siamesekit._checks import check_known
+from siamesekit._checks import check_known, shown
 from siamesekit._labels import as_labels
 from siamesekit._types import ArrayLike, IntArray, ItemsLike, Shape
 from siamesekit.data.arrays import narrow, raw_items
@@ -192,7 +192,7 @@ def check_labels(y: ArrayLike | None, n: int, name: str = "y") -> np.ndarray:
     if labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any()):
         odd = labels[labels != np.floor(labels)][0]
         raise InvalidDataError(
-            f"{name} must hold class labels; got {odd!r}. Unknown label type: continuous."
+            f"{name} must hold class labels; got {shown(odd)}. Unknown label type: continuous."
         )
     return labels
 
@@ -278,8 +278,8 @@ def check_groups(
         label = codes[item] if classes is None else classes[codes[item]]
         both = sorted({int(first[codes[item]]), int(of[item])})
         raise InvalidDataError(
-            f"groups must hold every class in one group; class {_shown(label)} lies in the groups "
-            f"{' and '.join(_shown(names[k]) for k in both)}."
+            f"groups must hold every class in one group; class {shown(label)} lies in the groups "
+            f"{' and '.join(shown(names[k]) for k in both)}."
         )
     return of
 
@@ -316,7 +316,3 @@ def _validate(estimator: Any, X: Any, expected: Shape | None) -> np.ndarray:
     except (TypeError, ValueError, RuntimeError) as error:
         raise InvalidDataError(str(error)) from error
     return checked
-
-
-def _shown(label: Any) -> str:
-    return repr(label.item() if isinstance(label, np.generic) else label)

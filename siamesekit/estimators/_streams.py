@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from siamesekit._checks import shown
 from siamesekit._labels import as_labels
 from siamesekit.errors import InvalidDataError
 from siamesekit.estimators._input_kind import InputKind
@@ -77,6 +78,6 @@ def check_agreement(items: Tensor | Streamed, labels: np.ndarray, name: str = "y
         k = wrong[0]
         raise InvalidDataError(
             f"{name} must agree with the labels that come with the items, or be None; {name}[{k}] "
-            f"is {labels[k]!r}, and {items.name(k)} comes with {own[k]!r}. Give a data set of "
-            "items alone to train on other labels."
+            f"is {shown(labels[k])}, and {items.name(k)} comes with {shown(own[k])}. Give a data set "
+            "of items alone to train on other labels."
         )

@@ -301,7 +301,7 @@ class SiameseEstimator(
         if len(classes) < 2:
             raise InvalidDataError(
                 "y must hold at least 2 classes, or there is nothing to compare; "
-                f"got 1 class: {classes[0]!r}."
+                f"got 1 class: {shown(classes[0])}."
             )
         group_codes = check_groups(groups, codes, classes)
         items = self._learn_items(given)

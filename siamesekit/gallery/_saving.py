@@ -243,7 +243,8 @@ def read(path: Path) -> tuple[Saved, Origin]:
         If it is missing, damaged or no gallery.
     """
     if not path.is_file():
-        raise SavedModelError(f"{path} is no file of a gallery.")
+        found = "it is no file" if path.exists() else "there is nothing"
+        raise SavedModelError(f"{path} cannot be loaded: {found}.")
     facts, arrays, digest = _container.unpack(path, _KIND, _WHAT)
     try:
         saved = _saved(facts, arrays)
