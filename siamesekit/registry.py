@@ -11,6 +11,7 @@ import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeVar
 
@@ -115,8 +116,9 @@ def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
     Raises
     ------
     InvalidParameterError
-        If `kind` is unknown, `name` is no name, or another class has it already. The same class
-        defined anew, as when a notebook's cell runs again, takes the old one's place.
+        If `kind` is unknown, `name` is no name, another class has it already, or what is registered
+        is no class of that kind. The same class defined anew, as when a notebook's cell runs again,
+        takes the old one's place.
     """
     check_choice("kind", kind, KINDS)
     if not isinstance(name, str) or not name or ":" in name:
@@ -124,11 +126,18 @@ def register(kind: str, name: str) -> Callable[[_PartClass], _PartClass]:
 
     def add(cls: _PartClass) -> _PartClass:
         if not isinstance(cls, type):
-            raise InvalidParameterError(f"what is registered must be a class; got {cls!r}.")
+            raise InvalidParameterError(
+                f"what is registered must be a class, so that each estimator gets one of its own; "
+                f"got {shown(cls)}."
+            )
+        # The built-in parts are registered while their bases are being imported.
+        if cls.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            _check_class(kind, name, cls)
         old = _builtins[kind].get(name)
         if old is not None and _origin(old) != _origin(cls):
             raise InvalidParameterError(
-                f"name {name!r} is a built-in of {kind} already: {'.'.join(_origin(old))}."
+                f"name {name!r} of {kind} is taken already: {'.'.join(_origin(old))}. "
+                "Take another one."
             )
         _builtins[kind][name] = cls
         return cls
@@ -259,7 +268,7 @@ def strays() -> list[str]:
     known = [f"siamesekit.{kind}" for kind in KINDS]
     return [
         f"{_distribution(entry)} offers {entry.name!r} in the entry-point group {group!r}, which "
-        f"is no kind of siamesekit's.{near_matches(group, known)}"
+        f"is no kind of siamesekit's.{near_matches(group.casefold(), known)}"
         for group, entry in _near_groups(entry_points(), known)
         if group not in known
     ]
@@ -475,6 +484,15 @@ def _base(kind: str) -> type[Any]:
     return base
 
 
+def _check_class(kind: str, name: str, cls: type[Any]) -> None:
+    _load_builtins(kind)
+    if not issubclass(cls, _base(kind)):
+        raise InvalidParameterError(
+            f"{name!r} of {kind} must be a class that derives from {KINDS[kind].base}; "
+            f"got {shown(cls)}."
+        )
+
+
 def _origin(cls: type[Any]) -> tuple[str, str]:
     return cls.__module__, cls.__qualname__
 
@@ -494,10 +512,19 @@ def _strays(kind: str, name: str) -> str:
 
 def _near_groups(entries: Any, known: list[str]) -> Iterator[tuple[str, EntryPoint]]:
     """Yield the entry points whose groups are of this package, or are spelt much like its own."""
+    whole = [_letters(group) for group in known]
     for group in sorted(entries.groups):
-        if group.startswith("siamesekit") or near_matches(group, known):
+        # Whose it is tells, where that can be told apart: others have groups of losses, too.
+        owner, dot, _ = group.partition(".")
+        letters = _letters(owner if dot else group)
+        near = get_close_matches(letters, ["siamesekit"] if dot else whole, n=1, cutoff=0.75)
+        if near or letters.startswith("siamesekit"):
             for entry in entries.select(group=group):
                 yield group, entry
+
+
+def _letters(group: str) -> str:
+    return "".join(filter(str.isalnum, group.casefold()))
 
 
 def _load_builtins(kind: str) -> None:

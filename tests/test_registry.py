@@ -14,7 +14,8 @@ from siamesekit.errors import (
     PluginImportError,
     UnknownPartError,
 )
-from siamesekit.heads import CosineHead
+from siamesekit.heads import CosineConcatHead, CosineHead
+from siamesekit.miners import SemihardTriplets
 
 
 class Shop:
@@ -112,8 +113,8 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 def test_a_name_is_registered_once() -> None:
-    with pytest.raises(InvalidParameterError, match="built-in of heads already"):
-        registry.register("heads", "cosine")(object)
+    with pytest.raises(InvalidParameterError, match=r"taken already: .*CosineHead"):
+        registry.register("heads", "cosine")(CosineConcatHead)
 
 
 @pytest.mark.parametrize("kind", list(registry.KINDS))
@@ -149,7 +150,7 @@ def test_the_same_class_may_be_registered_again_as_when_a_cell_runs_twice() -> N
         exec(code, cell)
         assert registry.get("heads", "of-a-notebook") is cell["MyHead"] is not first
         with pytest.raises(InvalidParameterError, match=r"already: __main__\.MyHead"):
-            registry.register("heads", "of-a-notebook")(object)
+            registry.register("heads", "of-a-notebook")(CosineHead)
     finally:
         registry._builtins["heads"].pop("of-a-notebook", None)
 
@@ -172,7 +173,17 @@ def test_a_failing_neighbour_is_no_hindrance_to_name_of(shop: Shop) -> None:
     assert registry.name_of("heads", pair_shop.ShopHead()) == "pair-a"
 
 
-@pytest.mark.parametrize("group", ["siamesekit.losss", "siamese-kit.losses", "siamesekit.heads"])
+@pytest.mark.parametrize(
+    "group",
+    [
+        "siamesekit.losss",
+        "siamese-kit.losses",
+        "siamesekit.heads",
+        "SiameseKit.Losses",
+        "siameskit_losses",
+        "siamesekit.plugins",
+    ],
+)
 def test_a_misspelt_entry_point_group_is_named(group: str, shop: Shop) -> None:
     shop.install("stray-shop", "losses", "stray", "stray_shop:X", "", group=group)
     with pytest.raises(UnknownPartError, match=rf"'stray-shop' 1\.0 offers .*'{group}'"):
@@ -224,6 +235,36 @@ def test_parts_are_listed_with_their_distribution_and_no_plugin_is_imported(shop
     assert "listed_shop" not in sys.modules
     assert describe("heads", "listed").parameters == {"sharpness": 2.0}
     assert "listed-shop 1.0" in str(describe("heads", "listed"))
+
+
+@pytest.mark.parametrize("group", ["losses", "sklearn.losses", "my_kit.samplers", "pytest11"])
+def test_a_group_of_another_package_is_none_of_this_one(group: str, shop: Shop) -> None:
+    shop.install("other-shop", "losses", "other", "other_shop:X", "", group=group)
+    assert not any("other-shop" in said for said in registry.strays())
+
+
+@pytest.mark.parametrize(
+    ("kind", "cls", "base"),
+    [
+        ("losses", int, "Loss"),
+        ("heads", SemihardTriplets, "Head"),
+        ("readers", dict, "Callable"),
+        ("backbones", CosineHead, None),
+    ],
+)
+def test_what_is_registered_is_of_its_kind(kind: str, cls: type, base: str | None) -> None:
+    class Own(cls):
+        pass
+
+    try:
+        if base is None:  # a head is a network, too
+            assert registry.register(kind, "own")(Own) is Own
+        else:
+            with pytest.raises(InvalidParameterError, match=rf"'own' of {kind} must be .*:{base};"):
+                registry.register(kind, "own")(Own)
+            assert "own" not in registry.names(kind)
+    finally:
+        registry._builtins[kind].pop("own", None)
 
 
 def test_listing_parts_warns_of_a_misspelt_group(shop: Shop) -> None:

@@ -78,6 +78,6 @@ def check_agreement(items: Tensor | Streamed, labels: np.ndarray, name: str = "y
         k = wrong[0]
         raise InvalidDataError(
             f"{name} must agree with the labels that come with the items, or be None; {name}[{k}] "
-            f"is {shown(labels[k])}, and {items.name(k)} comes with {shown(own[k])}. Give a data set "
-            "of items alone to train on other labels."
+            f"is {shown(labels[k])}, and {items.name(k)} comes with {shown(own[k])}. Give a data "
+            "set of items alone to train on other labels."
         )
