@@ -337,7 +337,7 @@ def embeddings_of_late_ones() -> Tensor | str:
 
 
 def what_a_late_first_says() -> str:
-    """Return what the first process takes its time to say, after the second came late to hear it."""
+    """Return what the first process says after a while, to the second, which came late."""
 
     def say() -> str:
         time.sleep(1.5 * LIMIT)
