@@ -2,23 +2,26 @@
 
     python examples/embed_corpus.py --model MODEL --images FOLDER --out DIR --engine ray
 
-Embedding exchanges nothing between workers: each loads the model once, and batches of paths pass
-through it. With Ray the same lines run on a cluster (``--address auto``), where every node must see
-the model, the pictures and `--out`. Writes ``paths.npy`` and ``vectors.npy``, in the order of the
-sorted paths.
+MODEL is a folder that `save` wrote, or `export`, which is then run by onnxruntime. Embedding
+exchanges nothing between workers: each loads the model once, and batches of paths pass through it.
+With Ray the same lines run on a cluster (``--address auto``), where every node must see the model,
+the pictures and `--out`. Writes ``paths.npy`` and ``vectors.npy``, in the order of the sorted
+paths.
 """
 
 import argparse
-from collections.abc import Sequence
+import importlib.util
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from siamesekit import SiameseClassifier
+import siamesekit
+from siamesekit.data import ImageReader
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif"}
+ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 class Embedder:
@@ -27,22 +30,49 @@ class Embedder:
     Parameters
     ----------
     model : str
-        Folder of a saved classifier, of one that took pictures of one size, as gray or colour.
+        Folder that an estimator of pictures was saved or exported to. It reads them as it did in
+        training, where that was from files; else, and where it was exported, they are brought to
+        its shape.
     """
 
     def __init__(self, model: str) -> None:
-        self.classifier = SiameseClassifier.load(model)
+        exported = Path(model, "reader.py").exists()
+        self.transform = that_is_exported(model) if exported else that_is_saved(model)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return ``path`` and ``vector`` of a batch with a ``path`` each."""
-        channels, height, width = self.classifier.input_shape_
-        X = np.stack([read(path, channels, (width, height)) for path in batch["path"]])
-        return {"path": batch["path"], "vector": self.classifier.transform(X)}
+        return {"path": batch["path"], "vector": self.transform(list(batch["path"]))}
+
+
+def that_is_saved(model: str) -> Callable[[list[str]], np.ndarray]:
+    """Return what embeds the pictures of some paths."""
+    estimator = siamesekit.load(model)
+    if estimator.reader == "image":  # as by default: it has learned from arrays, of one shape
+        estimator.set_params(reader=reader_of(estimator.input_shape_))
+    return estimator.transform
+
+
+def that_is_exported(model: str) -> Callable[[list[str]], np.ndarray]:
+    """Return what embeds the pictures of some paths by onnxruntime."""
+    spec = importlib.util.spec_from_file_location("reader", Path(model, "reader.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.Reader(model)
+    read = reader_of(network.facts["input_shape"])
+    return lambda paths: network.transform(np.stack([read(path) for path in paths]))
+
+
+def reader_of(shape: Sequence[int]) -> ImageReader:
+    """Return what reads pictures as uint8 of a shape, (channels, height, width)."""
+    channels, height, width = shape
+    return ImageReader((height, width), "L" if channels == 1 else "RGB")
 
 
 def main() -> None:
     options = parse_options()
-    paths = sorted(str(p) for p in options.images.rglob("*") if p.suffix.lower() in ENDINGS)
+    # Workers of Ray have working folders of their own.
+    found_files = options.images.resolve().rglob("*")
+    paths = sorted(str(p) for p in found_files if p.suffix.lower() in ENDINGS)
     if not paths:
         raise SystemExit(f"{options.images} holds no pictures ({', '.join(sorted(ENDINGS))}).")
     embed = with_ray if options.engine == "ray" else with_threads
@@ -86,15 +116,6 @@ def with_threads(paths: Sequence[str], options: argparse.Namespace) -> list[tupl
     with ThreadPoolExecutor(options.workers) as pool:
         done = list(pool.map(lambda some: embedder({"path": some}), batches))
     return [pair for batch in done for pair in zip(batch["path"], batch["vector"], strict=True)]
-
-
-def read(path: str, channels: int, size: tuple[int, int]) -> np.ndarray:
-    """Return a picture as uint8 of shape (channels, height, width)."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("L" if channels == 1 else "RGB").resize(size))
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
 if __name__ == "__main__":

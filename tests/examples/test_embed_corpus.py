@@ -1,0 +1,124 @@
+"""The example that embeds a corpus gives each picture the vector that the model gives it."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from siamesekit import SiameseClassifier
+from siamesekit.data import ImageReader
+
+Image = pytest.importorskip("PIL.Image", reason="pictures are read with Pillow")
+
+# Of four numbers an item, and for one epoch: that learning is worth little is no news here.
+pytestmark = pytest.mark.filterwarnings("ignore:Learning loses")
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "embed_corpus.py"
+IN_COLOUR = ImageReader((10, 8), "RGB")
+INK = ImageReader((10, 8), "L", invert=True)
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("embed_corpus", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of pictures, twice as large as the models read them, in folders below."""
+    folder = tmp_path_factory.mktemp("pictures")
+    draws = np.random.default_rng(0)
+    for k in range(24):
+        path = folder / f"of {k % 4}" / f"{k}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = draws.integers(0, 60, (20, 16, 3)) + 40 * (k % 4)
+        Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return folder
+
+
+def paths_of(pictures: Path) -> list[str]:
+    return sorted(map(str, pictures.rglob("*.png")))
+
+
+def in_memory(paths: list[str]) -> np.ndarray:
+    return np.stack([IN_COLOUR(path) for path in paths])
+
+
+def fitted(X: object, pictures: Path, **options: object) -> SiameseClassifier:
+    y = [Path(path).parent.name for path in paths_of(pictures)]
+    return SiameseClassifier(backbone="mlp", max_epochs=1, random_state=0, **options).fit(X, y)
+
+
+def arguments(model: Path, pictures: Path, engine: str) -> list[str]:
+    places = ["--model", str(model), "--images", str(pictures), "--out", str(model / "out")]
+    return [str(EXAMPLE), *places, "--engine", engine, "--batch", "5"]
+
+
+def written(model: Path, pictures: Path) -> np.ndarray:
+    """Return the vectors, which are those of the paths in order."""
+    assert np.load(model / "out" / "paths.npy").tolist() == paths_of(pictures)
+    vectors: np.ndarray = np.load(model / "out" / "vectors.npy")
+    return vectors
+
+
+def by_threads(
+    example: ModuleType, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> np.ndarray:
+    monkeypatch.setattr(sys, "argv", arguments(model, pictures, "threads"))
+    example.main()
+    return written(model, pictures)
+
+
+def test_pictures_take_the_shape_of_the_arrays_that_were_learned_from(
+    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = in_memory(paths_of(pictures))
+    model = fitted(X, pictures)
+    model.save(tmp_path)
+    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
+    np.testing.assert_allclose(vectors, model.transform(X), rtol=0, atol=1e-6)
+
+
+def test_pictures_are_read_as_the_files_that_were_learned_from(
+    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = paths_of(pictures)
+    model = fitted(paths, pictures, reader=INK)
+    model.save(tmp_path)
+    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
+    np.testing.assert_allclose(vectors, model.transform(paths), rtol=0, atol=1e-6)
+
+
+def test_an_exported_model_will_do(
+    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    X = in_memory(paths_of(pictures))
+    model = fitted(X, pictures)
+    model.export(tmp_path)
+    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
+    np.testing.assert_allclose(vectors, model.transform(X), rtol=0, atol=1e-4)
+
+
+def test_ray_gives_what_transform_gives(pictures: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("ray") is None:
+        pytest.skip("needs ray[data]")
+    paths = paths_of(pictures)
+    model = fitted(paths, pictures, reader=INK)
+    model.save(tmp_path)
+    # By itself: Ray's processes know the class of a script, not of a module that a test loaded.
+    command = [sys.executable, *arguments(tmp_path, pictures, "ray")]
+    subprocess.run(command, check=True, timeout=500)
+    np.testing.assert_allclose(
+        written(tmp_path, pictures), model.transform(paths), rtol=0, atol=1e-6
+    )
