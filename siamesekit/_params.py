@@ -117,6 +117,10 @@ class Part:
         self.__dict__ = type(self)(**merged).__dict__
         return self
 
+    def __repr__(self) -> str:
+        # What is a network shows its layers, as all of torch's do.
+        return super().__repr__() if hasattr(super(), "extra_repr") else in_words(self)
+
     def __sklearn_clone__(self) -> Self:
         # A backbone given with its weights is meant to keep them; scikit-learn would rebuild it.
         return copy.deepcopy(self)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import siamesekit
 from siamesekit._checks import check_number
+from siamesekit._params import in_words
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SiamesekitError
 
 __all__ = ["main"]
@@ -122,10 +123,7 @@ def _info(args: argparse.Namespace) -> Answer:
         "embedding_size": model.embedding_size_,
         "trained_classes": model.n_classes_trained_,
         "epochs": model.history_.epochs,
-        "backbone": repr(model.backbone),
-        "head": repr(model.head),
-        "loss": repr(model.loss),
-        "reader": repr(model.reader),
+        **{part: in_words(getattr(model, part)) for part in ("backbone", "head", "loss", "reader")},
     }
     if isinstance(model, siamesekit.SiameseClassifier):
         facts["classes"] = model.classes_.tolist()

@@ -59,6 +59,8 @@ def test_a_model_is_trained_and_says_what_it_is(folder: Path, capsys) -> None:
     assert facts["input_shape"] == [1, 12, 12]
     assert facts["classes"] == list("abcdef")
     assert facts["epochs"] == 1
+    parts = [facts[name] for name in ("backbone", "head", "loss", "reader")]
+    assert parts == ["auto", "cosine", "episodic", "ImageReader(size=12)"]
 
 
 def test_new_classes_are_enrolled_and_identified(folder: Path, tmp_path: Path, capsys) -> None:

@@ -294,7 +294,7 @@ class SiameseClassifier(ClassifierMixin, SiameseEstimator):  # type: ignore[misc
         tags = super().__sklearn_tags__()
         # What answers only once somebody is enrolled, or people are known that training did not
         # see, is nothing that scikit-learn's checks can fit and ask at once.
-        tags._skip_test = not self.enroll_training or self.unknown_label is not None
+        tags._skip_test |= not self.enroll_training or self.unknown_label is not None
         return tags
 
     def __copy__(self) -> Self:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from siamesekit import registry
 from siamesekit._checks import check_callable, shown
-from siamesekit._params import Part, in_words
+from siamesekit._params import Part
 from siamesekit.errors import InvalidParameterError
 from siamesekit.training.history import History
 from siamesekit.training.line import TrainingLine
@@ -78,9 +78,6 @@ class Callback(Part):
     ...     def on_epoch(self, record):
     ...         return record.numbers["loss"] < 0.01
     """
-
-    def __repr__(self) -> str:
-        return in_words(self)
 
     def on_start(self, record: Record) -> bool | None:
         """Hear that training begins, or goes on; True ends it before the next epoch.

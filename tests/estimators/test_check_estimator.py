@@ -124,6 +124,8 @@ def test_scikit_learn_accepts_the_estimators(estimator: object, check: object) -
         SiameseVerifier(),
         SiameseClassifier(enroll_training=False),
         SiameseClassifier(unknown_label="nobody"),
+        SiameseClassifier(validation=0.3),
+        SiameseEmbedder(validation=0.3),
     ],
 )
 def test_what_the_checks_cannot_ask_says_so_by_its_tags(estimator: object) -> None:

@@ -1,5 +1,7 @@
 """Parameters by name: of the estimator, and of the parts inside it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -7,8 +9,13 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from siamesekit import SiameseClassifier
+from siamesekit.backbones import MLP
+from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidParameterError
+from siamesekit.gallery.indexes.exact import ExactIndex
 from siamesekit.losses import TripletLoss
+from siamesekit.miners import SemihardTriplets
+from siamesekit.samplers import EpisodeSampler
 
 X = np.random.default_rng(0).normal(size=(40, 5))
 Y = np.arange(40) % 4
@@ -63,3 +70,22 @@ def test_grid_search_over_a_parameter_of_the_loss(loss: object) -> None:
     search = GridSearchCV(clf, {"loss__margin": [0.1, 0.5]}, cv=2, error_score="raise").fit(X, Y)
     assert search.best_estimator_.loss.margin == search.best_params_["loss__margin"]
     assert clone(search.best_estimator_).loss.margin == search.best_params_["loss__margin"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "part", "words"),
+    [
+        ("loss", TripletLoss(margin=0.3), "TripletLoss(margin=0.3)"),
+        ("backbone", MLP(units=7).build((3,)), "MLP(units=7)"),
+        ("miner", SemihardTriplets(margin=0.1), "SemihardTriplets(margin=0.1)"),
+        ("sampler", EpisodeSampler(way=3), "EpisodeSampler(way=3)"),
+        ("augment", RandomAffine(rotation=3), "RandomAffine(rotation=3)"),
+        ("index", ExactIndex("dot"), "ExactIndex(metric='dot')"),
+    ],
+)
+def test_parts_are_shown_with_their_parameters(argument: str, part: Any, words: str) -> None:
+    clf = SiameseClassifier(**{argument: part})
+    assert repr(clf) == f"SiameseClassifier({argument}={words})"
+    assert getattr(clf, argument) is part
+    if not isinstance(part, nn.Module):
+        assert repr(part) == words
