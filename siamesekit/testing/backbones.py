@@ -49,7 +49,10 @@ def check(part: Backbone, found: Findings) -> None:
             "build must keep the weights that are there already",
         )
     with found.attempt("a step of training"):
-        check_gradient_of_weights(part, part.train()(items), found)
+        embeddings = part.train()(items)
+        if not found.expect_tensor(embeddings, "forward"):
+            return
+        check_gradient_of_weights(part, embeddings, found)
         found.expect(
             torch.equal(items, given), "forward must leave the items that it is given as they are"
         )
@@ -99,6 +102,16 @@ def _check_embeddings(part: Backbone, items: Tensor, found: Findings) -> None:
     found.expect(embeddings.isfinite().all(), "embeddings must be finite")
     found.expect(
         torch.equal(part(items), embeddings), "eval() mode must give the same embeddings twice"
+    )
+    found.expect(
+        not is_close(embeddings[1:], embeddings[:-1]),
+        "different items must not all get the same embedding",
+    )
+    alone = part(items[:1])
+    found.expect(
+        alone.shape == embeddings[:1].shape,
+        "forward must return embeddings of shape (b, d) of one item too (squeeze takes that "
+        f"dimension away); got {tuple(alone.shape)} for b = 1",
     )
     some = torch.tensor([4, 0, 3, 1])
     found.expect(

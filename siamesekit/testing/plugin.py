@@ -27,8 +27,8 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
     - every kind: ``get_params``, ``set_params`` and ``clone`` go round (of augmentations and
       readers, which may be plain callables, where they have parameters); the global generators of
       torch, NumPy and Python are left alone, and so is what is given: items, embeddings, labels;
-    - backbones: embeddings are float of shape (b, d), depend on their own item alone, are the
-      same twice in ``eval()``, also in bfloat16; a gradient reaches every weight; what `finish`
+    - backbones: embeddings are float of shape (b, d), of one item too, depend on their own item
+      alone and not all alike, are the same twice in ``eval()``, also in bfloat16; a gradient reaches every weight; what `finish`
       returns embeds too;
     - heads: ``pairs`` is the diagonal of ``forward``, order does not matter, a score depends on
       its two items alone, gradients are finite, `gives` says what a score is, and where that is a

@@ -53,6 +53,33 @@ def test_a_backbone_is_finished_and_stands_bfloat16() -> None:
     assert "finite under bfloat16" in missing("backbones", Single)
 
 
+class Squeezed(MLP):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).squeeze()
+
+
+class Collapsed(MLP):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * 0
+
+
+class Outputs(MLP):
+    def forward(self, x: Tensor) -> Any:
+        return (super().forward(x),)
+
+
+def test_a_backbone_embeds_one_item_and_different_ones_differently() -> None:
+    text = missing("backbones", Squeezed)
+    assert re.search(r"of one item too .*; got \(\d+,\) for b = 1", text)
+    assert "different items" not in text
+    text = missing("backbones", Collapsed)
+    assert "different items must not all get the same embedding" in text
+    assert "of one item" not in text
+    text = missing("backbones", Outputs)
+    assert "forward must return a Tensor; got tuple" in text
+    assert "AttributeError" not in text
+
+
 class Centring(EuclideanHead):
     """Scores less their mean over the call."""
 
