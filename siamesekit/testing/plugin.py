@@ -28,8 +28,8 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
       readers, which may be plain callables, where they have parameters); the global generators of
       torch, NumPy and Python are left alone, and so is what is given: items, embeddings, labels;
     - backbones: embeddings are float of shape (b, d), of one item too, depend on their own item
-      alone and not all alike, are the same twice in ``eval()``, also in bfloat16; a gradient reaches every weight; what `finish`
-      returns embeds too;
+      alone and not all alike, are the same twice in ``eval()``, also in bfloat16; a gradient
+      reaches every weight; what `finish` returns embeds too;
     - heads: ``pairs`` is the diagonal of ``forward``, order does not matter, a score depends on
       its two items alone, gradients are finite, `gives` says what a score is, and where that is a
       distance nothing is more like an item than itself;
