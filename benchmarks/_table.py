@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Row", "show", "write_json"]
+__all__ = ["Row", "report", "show", "write_json"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ def show(rows: Iterable[Row], size: str, peer: str) -> None:
             f"{row.name:{width}}  {row.size:>7,}  {_figure(row.ours):>10}  "
             f"{_figure(row.peer):>10}  {ratio:>8}  {row.unit}"
         )
+
+
+def report(rows: Iterable[Row], size: str, peer: str, path: Path | None) -> None:
+    """Print a table as `show` does, and write it to `path` unless that is None."""
+    rows = list(rows)
+    show(rows, size, peer)
+    if path:
+        write_json(path, rows)
 
 
 def write_json(path: Path, rows: Iterable[Row]) -> None:

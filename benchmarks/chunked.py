@@ -15,10 +15,10 @@ import resource
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 from _timing import best_times
 from torch import nn
 
@@ -64,16 +64,11 @@ def main() -> None:
         rows.append(Row("memory of a step", size, "MiB", found.mebibytes, whole.mebibytes))
         rows.append(Row("time of a step", size, "s", found.seconds, whole.seconds))
     print(f"batch of {options.batch:,}, 1 thread, torch {torch.__version__}")
-    show(rows, "chunk", "whole")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "chunk", "whole", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute: a batch of 256")
     parser.add_argument("--peer", choices=("none",), default="none", help="there is no peer")
     parser.add_argument("--batch", type=int, default=2048, help="images, eight of each class")

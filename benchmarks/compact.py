@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 from scipy.special import gammaln
 
 from siamesekit import SiameseClassifier
@@ -79,16 +80,11 @@ def main() -> None:
                 print(
                     f"{about}: {100 * own.mean():.2f} %, {mean:.2f} ± {half:.2f} less", flush=True
                 )
-    show(rows, "numbers", "long")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "numbers", "long", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="made-up people, in seconds")
     parser.add_argument("--peer", choices=("long", "none"), default="long")
     parser.add_argument("--omniglot", type=Path, help="folder of the two zips of Omniglot")

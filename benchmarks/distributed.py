@@ -19,11 +19,11 @@ import argparse
 import os
 import statistics
 import time
-from pathlib import Path
 
 import torch
+from _options import parser_of
 from _processes import in_processes
-from _table import Row, show, write_json
+from _table import Row, report
 
 from siamesekit import registry
 from siamesekit.losses import EpisodicLoss
@@ -69,16 +69,11 @@ def main() -> None:
         ),
     ]
     print(f"torch {torch.__version__}, a core each of {os.cpu_count()}")
-    show(rows, "batch", "beside")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "batch", "beside", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="a small network, and few steps")
     parser.add_argument("--episodes", type=int, default=5, help="of 40 images, in a batch")
     parser.add_argument("--steps", type=int, default=20, help="in an epoch, of which one is timed")

@@ -14,11 +14,11 @@ convolutions. Then the time of random episodes against how many there are: embed
 
 import argparse
 from functools import partial
-from pathlib import Path
 
 import torch
+from _options import parser_of
 from _peer_network import with_torch_convolutions
-from _table import Row, show, write_json
+from _table import Row, report
 from _timing import best_times
 from torch import Tensor
 
@@ -61,16 +61,11 @@ def main() -> None:
         rows.append(Row(name, n_runs * WAY, "s", seconds, peer))
     rows += episode_rows(generator, options)
     print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    show(rows, "size", "peer")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "size", "peer", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="under a minute: 2 runs of the 20, a smaller network"
     )

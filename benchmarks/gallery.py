@@ -19,11 +19,11 @@ import argparse
 import itertools
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from _indexes import NAMES, index_rows
+from _options import parser_of
 from _table import Row, show, write_json
 from _timing import best_times
 from torch import Tensor
@@ -63,10 +63,7 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="in seconds: up to 1,000 classes")
     parser.add_argument("--peer", choices=("all", "none"), default="all")
     parser.add_argument("--classes", type=int, nargs="+", help="in place of 1,000 to 100,000")

@@ -7,15 +7,14 @@ Times are those of the processor that this process used, on one thread, the leas
 are the same whatever else the machine does, but for its caches.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from _options import parser_of
 
 from siamesekit import registry
 from siamesekit.environment import environment
@@ -160,8 +159,7 @@ def seconds(run: Callable[[], Any], repeats: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="write the times there")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes, once")
     parsed = parser.parse_args()
     torch.set_num_threads(1)

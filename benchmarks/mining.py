@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 from torch import Tensor
 
 from siamesekit._types import Triplets
@@ -89,16 +90,11 @@ def main() -> None:
         case = cases[name]
         with_peer = case.peer is not None and size <= options.peer_limit and peer_fits(size)
         rows += measure(case, size, with_peer, options)
-    show(rows, "B", "peer")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "B", "peer", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="under a minute: B up to 512")
     parser.add_argument("--peer", choices=("pml", "none"), default="pml")
     parser.add_argument("--peer-limit", type=int, default=1024, help="largest B of the peer")

@@ -37,7 +37,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 
 from siamesekit import SiameseClassifier, registry
 from siamesekit.data import load_omniglot, load_orl_faces, resize
@@ -140,18 +141,13 @@ def main() -> None:
             print(shown(line), flush=True)
             rows += rows_of(line, options.peer != "none")
     print()
-    show(rows, "N", "FMR")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "N", "FMR", options.json)
     if options.details:
         options.details.write_text(json.dumps(lines, indent=1) + "\n")
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--details", type=Path, help="write all that is shown to this file")
     parser.add_argument("--quick", action="store_true", help="2 galleries of made-up people")
     parser.add_argument("--peer", choices=("fmr", "none"), default="fmr")

@@ -13,11 +13,11 @@ as many, whatever p is.
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from _options import parser_of
 from _processes import in_processes
 
 from siamesekit import registry
@@ -60,10 +60,7 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the counts to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="a small network, 1 to 3 processes")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

@@ -31,7 +31,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 from _timing import best_times
 from PIL import Image
 from torch import Tensor, nn
@@ -66,16 +67,11 @@ def main() -> None:
             peer = None if options.peer == "none" else floats / 2**20
             rows.append(Row("memory of fit and its workers", len(paths), "MiB", memory, peer))
     print(f"{options.workers} workers, {options.threads} threads, torch {torch.__version__}")
-    show(rows, "images", "peer")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "images", "peer", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--quick", action="store_true", help="seconds: few and small images")
     parser.add_argument("--peer", choices=("alone", "none"), default="alone")
     parser.add_argument("--images", type=int, default=20_000)

@@ -16,11 +16,11 @@ done directly, come to a second, against it; convolutions by the convolution the
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
+from _options import parser_of
 from _peer_network import with_torch_convolutions
-from _table import Row, show, write_json
+from _table import Row, report
 from _timing import best_times
 from torch import Tensor, nn
 
@@ -63,16 +63,11 @@ def main() -> None:
         share = 100 * flops / seconds[0] / peak
         rows.append(Row("share of the peak", options.batch, "%", share))
     print(f"{options.device}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    show(rows, "size", "peer")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "size", "peer", options.json)
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="under a minute: a small network, and no peak"
     )

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _table import Row, show, write_json
+from _options import parser_of
+from _table import Row, report
 from _vectors import LOADERS, Vectors, split
 from scipy import stats
 
@@ -38,22 +39,17 @@ def main() -> None:
             continue
         figures = measure(data, options)
         detail[name] = figures
-        rows.append(report(name, data, figures))
+        rows.append(row_of(name, data, figures))
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}")
     if not rows:
         raise SystemExit("none of the data sets is installed")
-    show(rows, "classes", "baseline")
-    if options.json:
-        write_json(options.json, rows)
+    report(rows, "classes", "baseline", options.json)
     if options.detail:
         options.detail.write_text(json.dumps(detail, indent=1) + "\n")
 
 
 def parse_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser = parser_of(__doc__)
     parser.add_argument("--detail", type=Path, help="write those of every split to this file")
     parser.add_argument(
         "--quick", action="store_true", help="digits alone, 2 splits, a tenth of the items"
@@ -100,7 +96,7 @@ def few(y: np.ndarray, mask: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.sort(np.concatenate([order[y[order] == c][:most] for c in np.unique(y[order])]))
 
 
-def report(name: str, data: Vectors, figures: dict[str, list[float]]) -> Row:
+def row_of(name: str, data: Vectors, figures: dict[str, list[float]]) -> Row:
     """Print means with their intervals, and return the row of the table."""
     accuracies = {k: np.array(v) for k, v in figures.items() if k != "seconds"}
     baselines = {k: v.mean() for k, v in accuracies.items() if k != OURS}

@@ -31,6 +31,8 @@ __all__ = [
 # Arrays among the parameters are small ones; no file may ask for much memory by them.
 _MOST_NUMBERS = 10**6
 _DEEPEST = 50
+# Python's own limit on digits that it reads is 4,300 by default.
+_TOO_LONG = 10**4000
 _ARRAY = re.compile(r"[<>|=]?(b1|[iu][1248]|f[248]|c8|c16)")
 _LABELS = re.compile(r"\|b1|\|[iu]1|[<>=][iu][248]|[<>=]f[248]|U|\|O")
 
@@ -86,9 +88,9 @@ def encode_labels(labels: np.ndarray) -> dict[str, Any]:
     known = all(isinstance(value, str | int | float) for value in values)
     if not known or not _LABELS.fullmatch(kind):
         raise CannotWriteError(f"json cannot hold labels of type {labels.dtype}")
-    for value in values:
-        if isinstance(value, int) and abs(value) >= 10**4000:
-            raise CannotWriteError("json cannot hold a number of more than 4,000 digits")
+    if kind == "|O":  # others have no room for so many digits
+        for value in values:
+            _check_digits(value)
     return {"dtype": kind, "values": values}
 
 
@@ -115,14 +117,19 @@ def decode_labels(entry: Any) -> np.ndarray:
     return _numbers(values, np.dtype(kind), "labels")
 
 
+def _check_digits(value: object) -> None:
+    """Raise `CannotWriteError` for an integer that Python would not read again."""
+    if isinstance(value, int) and abs(value) >= _TOO_LONG:
+        raise CannotWriteError("json cannot hold a number of more than 4,000 digits")
+
+
 def _encode(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int):
-        if abs(value) >= 10**4000:
-            raise CannotWriteError("json cannot hold a number of more than 4,000 digits")
+        _check_digits(value)
         return int(value)
     if isinstance(value, float):
         return float(value) if np.isfinite(value) else {"$float": str(float(value))}
