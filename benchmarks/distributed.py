@@ -18,26 +18,20 @@ machine whose cores are busy with other work both are less, since the slower pro
 import argparse
 import os
 import statistics
-import time
 
 import torch
+from _epoch import seconds_of_an_epoch
 from _options import parser_of
 from _processes import in_processes
 from _table import Row, report
 
-from siamesekit import registry
-from siamesekit.losses import EpisodicLoss
-from siamesekit.samplers import EpisodeSampler
-from siamesekit.training import Plan, TrainingLine, train
-
-SIDE = 28
 WAY = 20
 
 
 def main() -> None:
     options = parse_options()
     if options.worker:
-        print(seconds_of_an_epoch(options))
+        print(seconds_on_a_core(options))
         return
     alone, together, apart = [], [], []
     for _ in range(options.repeats):
@@ -94,30 +88,14 @@ def run(options: argparse.Namespace, size: int, *, joint: bool = True) -> float:
     return max(float(text.split()[-1]) for text in said)
 
 
-def seconds_of_an_epoch(options: argparse.Namespace) -> float:
-    """Return the seconds of the second epoch; the first warms up."""
+def seconds_on_a_core(options: argparse.Namespace) -> float:
+    """Return the seconds of the second epoch, on a core that nobody else of us has."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[int(os.environ["RANK"]) % len(cores)]})
     torch.set_num_threads(1)
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(200).repeat_interleave(4)
-    images = torch.rand(len(labels), 1, SIDE, SIDE, generator=generator)
-    sampler = EpisodeSampler(way=WAY, episodes=options.episodes, n_batches=options.steps)
-    backbone = registry.create("backbones", "conv4" if options.quick else "residual")
-    backbone = backbone.build((1, SIDE, SIDE))
-    head = registry.create("heads", "cosine").build(64)
-    line = TrainingLine(backbone, head, EpisodicLoss(way=WAY))
-    ends: list[float] = []
-    train(
-        line,
-        images,
-        labels,
-        sampler.bind(labels),
-        Plan(max_epochs=2, optimizer="adamw"),
-        callbacks=[lambda *_: ends.append(time.perf_counter())],
-    )
-    return ends[1] - ends[0]
+    backbone = "conv4" if options.quick else "residual"
+    return seconds_of_an_epoch(backbone, WAY, options.episodes, options.steps)
 
 
 if __name__ == "__main__":

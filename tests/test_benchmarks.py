@@ -129,6 +129,12 @@ def test_distributed(tmp_path: Path) -> None:
     assert all(float(str(row["ours"])) > 0 for row in rows)
 
 
+def test_settings(tmp_path: Path) -> None:
+    rows = run("settings.py", tmp_path)
+    assert all(row["ratio"] is not None for row in rows)
+    assert {"memory is kept", "bfloat16"} <= {row["name"] for row in rows}
+
+
 def test_streaming(tmp_path: Path) -> None:
     pytest.importorskip("PIL")
     rates, *memory = run("streaming.py", tmp_path, "--workers", "1")
