@@ -48,7 +48,6 @@ SIDE = 28
 DEFAULT_EPOCHS = 48
 WAY = 20
 BATCHES = 97
-VIEWS = 4
 
 
 def main() -> None:
@@ -65,8 +64,8 @@ def main() -> None:
     symbols = with_turns(background, mirrored=True)
     classifier = SiameseClassifier(
         # To the network a turned symbol is another one, so its eight turns are opinions nearly
-        # independent of one another. In each, a few moved copies of the image are averaged.
-        backbone=TurnedNet("residual", mirrored=True, moved=VIEWS),
+        # independent of one another.
+        backbone=TurnedNet("residual", mirrored=True),
         # Five episodes a batch, each of 20 characters of one alphabet, supports by one drawer and
         # queries by another; an epoch shows as many images as there are without the turns.
         sampler=EpisodeSampler(way=WAY, within=1.0, episodes=5, aligned=True, n_batches=BATCHES),
