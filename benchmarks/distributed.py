@@ -6,7 +6,8 @@ Both train the same steps, on the same batches, by `siamesekit.training.train`: 
 default for images, with batch normalisation over the batch of all, episodes of Omniglot's size. A
 step alone takes its own share of the batch in each process; what they exchange is the embeddings,
 the statistics of the normalisations, and the gradients. Each pair of runs is one beside the other,
-in turn, in fresh processes held to a core each; the first steps, which warm up, do not count.
+in turn, in fresh processes held to a core each, which keep the memory that they free; the first
+steps, which warm up, do not count.
 
 The ratio says what a second process is worth. 2 is all that there is where a core is as fast beside
 a busy one; where cores share caches, memory and power it is less. So each pair of runs has a third

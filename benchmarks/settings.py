@@ -17,13 +17,12 @@ import sys
 import torch
 from _epoch import seconds_of_an_epoch
 from _options import parser_of
+from _processes import KEPT
 from _table import Row, report
 
 WAY = 20
 EPISODES = 5
 BATCH = 2 * WAY * EPISODES
-# glibc gives nothing back, and serves large tensors from what it kept.
-KEPT = {"MALLOC_TRIM_THRESHOLD_": str(2**34), "MALLOC_MMAP_THRESHOLD_": str(2**32)}
 LARGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
 SETTINGS = {
     "memory is kept": (KEPT, "float32"),

@@ -45,7 +45,7 @@ from siamesekit.samplers import EpisodeSampler
 from siamesekit.training import joined, leads
 
 SIDE = 28
-DEFAULT_EPOCHS = 48
+DEFAULT_EPOCHS = 8
 WAY = 20
 BATCHES = 97
 
