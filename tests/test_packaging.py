@@ -3,11 +3,13 @@
 Nothing is downloaded: the build's own setuptools and the packages at hand serve.
 """
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,19 @@ def test_the_source_distribution_is_whole(source: Path) -> None:
     assert files_of(source) >= files_of(ROOT)
     assert all((source / name).is_file() for name in TOP)
     assert (source / ".github" / "CONTRIBUTING.md").is_file() or not (ROOT / ".github").exists()
+
+
+def test_the_oldest_versions_that_are_tried_are_the_least_that_are_asked_for() -> None:
+    (tried,) = [
+        ast.literal_eval(node.value)
+        for node in ast.parse((ROOT / "noxfile.py").read_text("utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "OLDEST"
+    ]
+    names = {pin.partition("==")[0] for pin in tried}
+    assert names == {"torch", "scikit-learn", "numpy", "scipy"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    floors = [ask.partition(">=") for ask in project["dependencies"]]
+    assert sorted(tried) == sorted(f"{n}=={least}.*" for n, _, least in floors if n in names)
 
 
 def test_tests_pass_from_the_source_distribution(source: Path) -> None:

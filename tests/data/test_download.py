@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from siamesekit.data.download import cache_folder
+from siamesekit.data.download import cache_folder, fetch
+from siamesekit.errors import DatasetNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,14 @@ def test_caches_lie_where_the_platform_keeps_them(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys, "platform", platform)
     assert cache_folder() == tmp_path / expected
+
+
+def test_without_a_home_it_says_what_names_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("SIAMESEKIT_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(DatasetNotFoundError, match="SIAMESEKIT_CACHE"):
+        fetch("somewhere/data.zip", "md5:0", "data")

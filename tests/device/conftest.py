@@ -19,8 +19,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils import _pytree
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+from torch.utils import _pytree, backend_registration
 
 collect_ignore = [] if os.environ.get("SIAMESEKIT_PRETEND_DEVICE") else ["test_on_device.py"]
 
@@ -254,7 +253,7 @@ def _convolved_backward(grad: Tensor, x: Tensor, weight: Tensor, *rest: Any) -> 
 def register() -> Elsewhere:
     """Return the device, which torch knows from then on."""
     if not _registered:
-        _setup_privateuseone_for_python_backend(NAME, _Module())
+        backend_registration._setup_privateuseone_for_python_backend(NAME, _Module())
         every = torch.library.Library("_", "IMPL")
         every.fallback(_ELSEWHERE.run, "PrivateUse1")
         # Torch has these for all devices, so that none falls back.

@@ -130,3 +130,10 @@ def test_a_miner_is_refused_and_parameters_are_checked() -> None:
         BatchAllTripletLoss(margin=-0.1)
     with pytest.raises(InvalidParameterError, match="reduction"):
         BatchAllTripletLoss(reduction="mean")  # type: ignore[arg-type]
+    with pytest.raises(InvalidParameterError, match="distance must be a callable"):
+        batch_all_triplet_loss_from_embeddings(
+            torch.zeros(2, 2),
+            torch.zeros(2).long(),
+            MARGIN,
+            "euclidean",  # type: ignore[arg-type]
+        )

@@ -97,6 +97,8 @@ def test_bad_arguments_are_named() -> None:
         mine_from_embeddings(miners.AllPairs(), z, labels, head=head)  # type: ignore[type-var]
     with pytest.raises(InvalidParameterError, match="block_rows"):
         mine_from_embeddings(miner, z, labels, head=head, block_rows=0)
+    with pytest.raises(InvalidParameterError, match="head must be"):
+        mine_from_embeddings(miner, z, labels, head="cosine")  # type: ignore[arg-type]
     with pytest.raises(InvalidDataError, match="embeddings"):
         mine_from_embeddings(miner, z.long(), labels, head=head)
     with pytest.raises(InvalidDataError, match="labels"):
