@@ -153,8 +153,9 @@ class Backbone(Part, nn.Module, ABC):
         """
         if self.network is None:
             raise NotBuiltError(f"{type(self).__name__}: call build(input_shape) first.")
-        # Asked of what it can do: what traces or exports a network hands in a stand-in.
-        if not hasattr(x, "is_floating_point"):
+        # Asked of what it can do: what traces or exports a network hands in a stand-in. Of a tensor
+        # the compiler of torch 2.6 does not know that it can.
+        if not (isinstance(x, Tensor) or hasattr(x, "is_floating_point")):
             raise InvalidDataError(f"x must be a float tensor; got {shown(x)}.")
         try:
             embeddings: Tensor = self.network(x)
