@@ -13,6 +13,7 @@ from siamesekit._eager import is_eager
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones._wrapper import Wrapper, embedded
+from siamesekit.backbones.whitened import WhitenedNet
 from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
@@ -107,6 +108,9 @@ class TurnedNet(Wrapper):
 
 
 class _Turned(nn.Module):
+    # Not set on a network but within `one_copy`: a checkpoint knows a network by what it keeps.
+    once = False
+
     def __init__(self, inner: nn.Module, mirrored: bool, moved: int) -> None:
         super().__init__()
         self.inner = inner
@@ -114,12 +118,11 @@ class _Turned(nn.Module):
         affine = RandomAffine(rotation=6, shear=0.1, scale=(0.92, 1.08), translate=0.04)
         # Fixed maps, so that an embedding depends on nothing but its image.
         self.maps = affine.matrices(moved, torch.Generator().manual_seed(0)) if moved else None
-        self.copies = _TURNS * (1 + mirrored)
 
     def forward(self, x: Tensor) -> Tensor:
         n = _TURNS * (1 + self.mirrored)
         if self.training:
-            return self._unit(x).repeat(1, self.copies) / math.sqrt(self.copies)
+            return self._unit(x) if self.once else self._unit(x).repeat(1, n) / math.sqrt(n)
         sides = (x, x.flip(3)) if self.mirrored else (x,)
         views = [
             self._mean(torch.rot90(side, turn, (2, 3))) for side in sides for turn in range(_TURNS)
@@ -155,7 +158,7 @@ class _Turned(nn.Module):
 
 @contextmanager
 def one_copy(network: nn.Module) -> Iterator[None]:
-    """Run a block in which a network in ``train()`` mode gives each embedding once.
+    """Run a block in which a `TurnedNet` in ``train()`` mode gives each embedding once.
 
     To a head that is ``of_any_length`` it is what copies side by side are, at an eighth of the
     numbers.
@@ -163,14 +166,23 @@ def one_copy(network: nn.Module) -> Iterator[None]:
     Parameters
     ----------
     network : nn.Module
-        In which a `TurnedNet` may be; others do not change.
+        A `TurnedNet`, or a `WhitenedNet` around one. Others do not change: what lies between a
+        `TurnedNet` and the head may have weights for all copies.
     """
-    turned = [part for part in network.modules() if isinstance(part, _Turned)]
-    before = [part.copies for part in turned]
+    turned = _seen_by_the_head(network)
+    if turned is None:
+        yield
+        return
+    turned.once = True
     try:
-        for part in turned:
-            part.copies = 1
         yield
     finally:
-        for part, copies in zip(turned, before, strict=True):
-            part.copies = copies
+        del turned.once
+
+
+def _seen_by_the_head(network: nn.Module) -> _Turned | None:
+    # Subclasses may do with the copies what they like.
+    if type(network) is WhitenedNet:
+        return _seen_by_the_head(network.inner)
+    own = network.network if type(network) is TurnedNet else None
+    return own if isinstance(own, _Turned) else None

@@ -9,7 +9,7 @@ from siamesekit._checks import check_integer
 from siamesekit._params import Part
 from siamesekit.heads._best_pairs import best_of_all, without
 
-__all__ = ["Head"]
+__all__ = ["Head", "is_of_any_length"]
 
 
 class Head(Part, nn.Module, ABC):
@@ -25,7 +25,8 @@ class Head(Part, nn.Module, ABC):
         What a score is: a logit of *same*, from trained weights, or minus a distance.
     of_any_length : bool
         Whether k copies of each embedding side by side, divided by the square root of k, score as
-        one does, as under the Euclidean distance. Training may then compare one.
+        one does, as under the Euclidean distance. Training may then compare one. What a subclass
+        inherits does not count, for it may compare in another way.
     """
 
     gives: ClassVar[Literal["logit", "distance"]]
@@ -185,3 +186,8 @@ class Head(Part, nn.Module, ABC):
             As `compare` gives them.
         """
         return best_of_all(without(self.compare(a, b), gone))
+
+
+def is_of_any_length(head: Head) -> bool:
+    """Return whether a head's own class says that it is ``of_any_length``."""
+    return "of_any_length" in vars(type(head)) and head.of_any_length

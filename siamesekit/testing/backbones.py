@@ -103,10 +103,7 @@ def _check_embeddings(part: Backbone, items: Tensor, found: Findings) -> None:
     found.expect(
         torch.equal(part(items), embeddings), "eval() mode must give the same embeddings twice"
     )
-    found.expect(
-        not is_close(embeddings[1:], embeddings[:-1]),
-        "different items must not all get the same embedding",
-    )
+    found.expect(_differ(embeddings), "different items must not all get the same embedding")
     alone = part(items[:1])
     found.expect(
         alone.shape == embeddings[:1].shape,
@@ -119,3 +116,12 @@ def _check_embeddings(part: Backbone, items: Tensor, found: Findings) -> None:
         "in eval() mode an embedding must depend on its own item alone, not on the order or the "
         "rest of the batch",
     )
+
+
+def _differ(embeddings: Tensor) -> bool:
+    """Return whether any two embeddings differ by more than rounding does.
+
+    Items here are noise, and to what averages over many pixels all noise is nearly alike.
+    """
+    apart = (embeddings[1:] - embeddings[:-1]).abs().max()
+    return bool(apart > 1e-6 * embeddings.abs().max())

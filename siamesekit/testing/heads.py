@@ -7,6 +7,7 @@ from torch import Tensor
 
 from siamesekit.estimators._exporting import known_head
 from siamesekit.heads import Head
+from siamesekit.heads.base import is_of_any_length
 from siamesekit.testing._distributed import check_with_ddp
 from siamesekit.testing._findings import DIM, Findings, is_close, is_finite
 from siamesekit.testing._precision import check_precision_of_head
@@ -68,6 +69,9 @@ def check(part: Head, found: Findings) -> None:
                 (among.diagonal()[:, None] >= among - 1e-4).all(),
                 "higher must mean more alike: an item scores lower with itself than with another",
             )
+    if is_of_any_length(part):
+        with found.attempt("comparing copies side by side"), torch.no_grad():
+            _check_copies(part, a, b, found)
     for form, compare in (("forward", part.forward), ("pairs", part.pairs)):
         with found.attempt(f"the gradient of {form}"):
             _check_gradient_of_head(part, form, compare, found)
@@ -76,6 +80,16 @@ def check(part: Head, found: Findings) -> None:
     if not found.missing:
         with found.attempt("being read from an exported folder"):
             known_head(part, DIM)
+
+
+def _check_copies(part: Head, a: Tensor, b: Tensor, found: Findings) -> None:
+    long_a, long_b = (torch.cat([z] * 4, 1) / 2 for z in (a, b))
+    found.expect(
+        is_close(part(long_a, long_b), part(a, b))
+        and is_close(part.pairs(long_a, long_b[:5]), part.pairs(a, b[:5])),
+        "of_any_length = True says that k copies of each embedding side by side, divided by the "
+        "square root of k, score as one does",
+    )
 
 
 def _check_gradient_of_head(

@@ -32,7 +32,7 @@ def check_plugin(kind: str, name: str | type[Any] | object, *, export: bool = Tr
       reaches every weight; what `finish` returns embeds too;
     - heads: ``pairs`` is the diagonal of ``forward``, order does not matter, a score depends on
       its two items alone, gradients are finite, `gives` says what a score is, and where that is a
-      distance nothing is more like an item than itself;
+      distance nothing is more like an item than itself; `of_any_length` is kept where it is said;
     - losses: a finite scalar with a finite gradient, of a batch and of some of its rows, whose
       place is `start`; the shares of two processes make up the loss of the batch (`RowLoss`); a
       differentiable 0 for an empty choice; not-a-number, soon, from what is not a number; other

@@ -14,6 +14,7 @@ from siamesekit.backbones.freezing import still_norms
 from siamesekit.backbones.turned import one_copy
 from siamesekit.errors import InvalidParameterError
 from siamesekit.heads import Head
+from siamesekit.heads.base import is_of_any_length
 from siamesekit.losses import Loss, PairLoss
 from siamesekit.losses._inputs import differentiable_zero
 from siamesekit.losses.rows import RowLoss, Share
@@ -128,8 +129,11 @@ class TrainingLine(nn.Module):
             return embed_batch(self.backbone, x, self.precision)
 
     def _of_any_length(self) -> bool:
-        """Return whether what compares and charges does not depend on how long embeddings are."""
-        return self.training and self.head.of_any_length and self.loss.takes == "scores"
+        """Return whether this trains, and only the head sees embeddings, of whatever length."""
+        sees_scores = all(
+            part is None or part.takes == "scores" for part in (self.loss, self.miner)
+        )
+        return self.training and is_of_any_length(self.head) and sees_scores
 
     def forward(self, x: Tensor, labels: Tensor) -> Charge:
         """Charge a batch in which every item meets every other.

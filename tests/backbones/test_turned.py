@@ -1,12 +1,17 @@
 """Embeddings in all turns of an image."""
 
+from typing import Any, Self
+
 import pytest
 import torch
+from torch import Tensor, nn
 
-from siamesekit.backbones import MLP, ResidualNet, TurnedNet
+from siamesekit._types import Triplets
+from siamesekit.backbones import MLP, ResidualNet, TurnedNet, WhitenedNet
 from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.heads import CosineHead, EuclideanHead, Head, L1Head, SqEuclideanHead
-from siamesekit.losses import BatchAllTripletLoss, BCELoss
+from siamesekit.losses import BatchAllTripletLoss, BCELoss, Loss, TripletLoss
+from siamesekit.miners import BatchHard, Miner
 from siamesekit.training import TrainingLine
 
 SHAPE = (1, 12, 12)
@@ -105,9 +110,14 @@ def test_bad_arguments_are_named() -> None:
 
 
 class LongerIsFarther(SqEuclideanHead):
-    """A head of somebody's own that did not say that copies score as one does."""
+    """A head of somebody's own that does not say that copies score as one does."""
 
-    of_any_length = False
+    def build(self, dim: int) -> Self:
+        self.weights = torch.linspace(1, 2, dim)
+        return super().build(dim)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().forward(a * self.weights, b * self.weights)
 
 
 @pytest.mark.parametrize("head", [CosineHead(), EuclideanHead(), SqEuclideanHead()])
@@ -131,14 +141,71 @@ def test_one_copy_in_training_scores_and_trains_as_all_do(head: Head, mirrored: 
         torch.testing.assert_close(one, all_of_them.grad, rtol=1e-3, atol=1e-6)
 
 
+class HardByEmbeddings(BatchHard):
+    takes = "embeddings"
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> Triplets:
+        return super().__call__(-torch.cdist(inputs, inputs), labels)
+
+
+class OfEmbeddings(Loss):
+    takes = "embeddings"
+
+    def forward(self, inputs: Tensor, labels: Tensor, tuples: Any = None, start: int = 0) -> Tensor:
+        return inputs.square().sum()
+
+
 @pytest.mark.parametrize(
-    ("head", "loss"), [(L1Head(), BCELoss()), (LongerIsFarther(), BatchAllTripletLoss())]
+    ("head", "loss", "miner"),
+    [
+        (L1Head(), BCELoss(), None),
+        (LongerIsFarther(), BatchAllTripletLoss(), None),
+        (CosineHead(), TripletLoss(), HardByEmbeddings()),
+        (CosineHead(), OfEmbeddings(), None),
+    ],
 )
-def test_a_head_that_depends_on_the_length_meets_one_length(
-    head: Head, loss: torch.nn.Module
+def test_what_depends_on_the_length_meets_one_length(
+    head: Head, loss: Loss, miner: Miner | None
 ) -> None:
     net = TurnedNet(ResidualNet(widths=(4, 8))).build(SHAPE)
     length = net.eval()(images(2)).shape[1]
-    line = TrainingLine(net, head.build(length), loss).train()
+    line = TrainingLine(net, head.build(length), loss, miner).train()
     assert line.embed(images(4)).shape == (4, length)
     assert line(images(4), torch.tensor([0, 0, 1, 1])).scores.isfinite().all()
+
+
+def turned() -> TurnedNet:
+    return TurnedNet(ResidualNet(widths=(4, 8), dim=4))
+
+
+class Halved(TurnedNet):
+    """A network of somebody's own, which goes on from all the copies."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).unflatten(1, (2, 16)).sum(1)
+
+
+@pytest.mark.parametrize(
+    ("network", "length"),
+    [
+        (WhitenedNet(turned()).build(SHAPE), 4),
+        (TurnedNet(turned()).build(SHAPE), 32),
+        (nn.Sequential(turned().build(SHAPE), nn.Linear(32, 6)), 6),
+        (TurnedNet(nn.Sequential(turned().build(SHAPE), nn.Linear(32, 6))).build(SHAPE), 6),
+        (Halved(ResidualNet(widths=(4, 8), dim=4)).build(SHAPE), 16),
+    ],
+)
+def test_copies_are_made_where_more_than_the_head_sees_them(
+    network: nn.Module, length: int
+) -> None:
+    line = TrainingLine(network, CosineHead(), BatchAllTripletLoss()).train()
+    assert line.embed(images(4)).shape == (4, length)
+
+
+def test_training_on_one_copy_leaves_no_trace_in_a_network() -> None:
+    net = turned().build(SHAPE)
+    line = TrainingLine(net, CosineHead(), BatchAllTripletLoss()).train()
+    line.embed(images(4))
+    assert net(images(4)).shape == (4, 32)
+    # By these a checkpoint knows it again, also one of an earlier version.
+    assert vars(net.network).keys() - vars(nn.Module()).keys() == {"maps", "mirrored"}

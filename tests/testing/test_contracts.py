@@ -63,6 +63,13 @@ class Collapsed(MLP):
         return super().forward(x) * 0
 
 
+class NearlyAlike(MLP):
+    """As a deep network that takes means over much noise."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 1 + super().forward(x) * 1e-4
+
+
 class Outputs(MLP):
     def forward(self, x: Tensor) -> Any:
         return (super().forward(x),)
@@ -75,6 +82,7 @@ def test_a_backbone_embeds_one_item_and_different_ones_differently() -> None:
     text = missing("backbones", Collapsed)
     assert "different items must not all get the same embedding" in text
     assert "of one item" not in text
+    check_plugin("backbones", NearlyAlike, export=False)
     text = missing("backbones", Outputs)
     assert "forward must return a Tensor; got tuple" in text
     assert "AttributeError" not in text
@@ -184,6 +192,25 @@ def test_without_onnx_the_export_is_left_and_said(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.warns(UserWarning, match="left unchecked: export needs onnx: pip install"):
         check_plugin("heads", EuclideanHead)
+
+
+class Lengthening(EuclideanHead):
+    of_any_length = True
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().forward(a, b) * a.shape[1]
+
+    def pairs(self, a: Tensor, b: Tensor) -> Tensor:
+        return super().pairs(a, b) * a.shape[1]
+
+
+class LengtheningInSilence(Lengthening):
+    """Inherits what its class does not say itself."""
+
+
+def test_a_head_that_says_it_is_of_any_length_is() -> None:
+    assert "of_any_length = True says" in missing("heads", Lengthening)
+    check_plugin("heads", LengtheningInSilence, export=False)
 
 
 class SaysAnother(EuclideanHead):
