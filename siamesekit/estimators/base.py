@@ -169,7 +169,7 @@ class SiameseEstimator(
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.non_deterministic = self.random_state is None
         # A share of the classes takes at least four of them, and scikit-learn's checks have three.
-        tags._skip_test = isinstance(self.validation, float)
+        tags._skip_test = self.validation is not None and not callable(self.validation)
         return tags
 
     def __sklearn_is_fitted__(self) -> bool:

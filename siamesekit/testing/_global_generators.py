@@ -32,7 +32,8 @@ def watching_global_generators(found: Findings) -> Iterator[None]:
     of_python = random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:
-            torch.manual_seed(_ODD)
+            # Not torch.manual_seed, which seeds those of all devices, and none of them is put back.
+            torch.default_generator.manual_seed(_ODD)
             np.random.seed(_ODD)  # noqa: NPY002
             random.seed(_ODD)
             before = _states()

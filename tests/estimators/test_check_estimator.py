@@ -126,6 +126,7 @@ def test_scikit_learn_accepts_the_estimators(estimator: object, check: object) -
         SiameseClassifier(unknown_label="nobody"),
         SiameseClassifier(validation=0.3),
         SiameseEmbedder(validation=0.3),
+        SiameseEmbedder(validation=np.float32(0.3)),
     ],
 )
 def test_what_the_checks_cannot_ask_says_so_by_its_tags(estimator: object) -> None:

@@ -488,6 +488,13 @@ def test_no_part_uses_a_global_generator(kind: str, part: Any, whose: str) -> No
     assert before[1:] == after[1:]
 
 
+def test_generators_of_devices_are_not_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    check_plugin("miners", BatchHard)
+    assert seeds == []
+
+
 class Rescaling(EuclideanHead):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         return super().forward(a.data.mul_(2), b)
