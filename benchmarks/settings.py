@@ -4,8 +4,8 @@
 
 Trains the default network for images on batches of 200 images of 28×28 pixels, in fresh processes
 with all threads: as it comes; with an allocator that keeps the memory that a step frees, in place
-of giving it back and having it zeroed for the next one; with torch's large pages; in bfloat16; and
-with all that helps. Each setting is run beside the defaults, in turn.
+of giving it back and having it zeroed for the next one; with torch's large pages; with both; in
+bfloat16; and in bfloat16 with memory kept. Each setting is run beside the defaults, in turn.
 """
 
 import argparse

@@ -49,8 +49,8 @@ class TurnedNet(Wrapper):
     -----
     Embeddings have unit length, ``4 d`` or ``8 d`` numbers for a network of `d`, and depend on
     their own image alone. In training they are that many copies of the one embedding, so that
-    heads and losses meet one length; for a head that is ``of_any_length`` `TrainingLine` makes
-    one copy, which scores the same.
+    heads and losses meet one length. Where only a head that is ``of_any_length`` sees them,
+    `TrainingLine` makes one copy, which scores the same.
     """
 
     def __init__(

@@ -123,7 +123,7 @@ class TrainingLine(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """Return embeddings in float32, shape (b, d), of a float batch (b, …).
 
-        In training those of a `TurnedNet` are of one view where no part depends on their length.
+        In training a `TurnedNet` gives one copy where only a head `of_any_length` sees it.
         """
         with one_copy(self.backbone) if self._of_any_length() else nullcontext():
             return embed_batch(self.backbone, x, self.precision)
