@@ -24,6 +24,7 @@ from siamesekit._files import alone_in, mode_of, read_bounded, sync_folder, writ
 from siamesekit._types import Shape
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidParameterError, ModelNotWrittenError, PluginImportError
+from siamesekit.estimators._affine_norms import with_affine_norms
 from siamesekit.estimators._reader import Reader
 from siamesekit.heads import Head
 from siamesekit.training.embedding import embed_items
@@ -245,25 +246,37 @@ def _pair(n: int, dim: int) -> tuple[Tensor, Tensor]:
 def _onnx(
     module: nn.Module, given: tuple[Tensor, ...], names: tuple[str, ...], what: str, name: str
 ) -> bytes:
-    """Return a module as ONNX for batches of any size."""
-    # Of a pair both are as many, which is found out.
-    batch = torch.export.Dim.AUTO if len(given) > 1 else torch.export.Dim("batch")
+    """Return a module as ONNX for batches of any size.
+
+    Where torch cannot convert it, it may once its batch normalisations are replaced: torch 2.6
+    fails at them beside the newest onnxscript.
+    """
+    module = module.eval()
     try:
-        with torch.no_grad():
-            program = torch.onnx.export(
-                module.eval(),
-                given,
-                dynamo=True,
-                dynamic_shapes=tuple({0: batch} for _ in given),
-                input_names=list(names),
-                verbose=False,
-            )
-        assert program is not None
-        data: bytes = program.model_proto.SerializeToString()
+        return _converted(module, given, names)
     except Exception as error:  # of a network anything can fail
+        with suppress(Exception):
+            if with_affine_norms(module):
+                return _converted(module, given, names)
         raise InvalidParameterError(
             f"{what} {name} cannot be written as ONNX: {type(error).__name__}: {first_line(error)}"
         ) from error
+
+
+def _converted(module: nn.Module, given: tuple[Tensor, ...], names: tuple[str, ...]) -> bytes:
+    # Of a pair both are as many, which is found out.
+    batch = torch.export.Dim.AUTO if len(given) > 1 else torch.export.Dim("batch")
+    with torch.no_grad():
+        program = torch.onnx.export(
+            module,
+            given,
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in given),
+            input_names=list(names),
+            verbose=False,
+        )
+    assert program is not None
+    data: bytes = program.model_proto.SerializeToString()
     return data
 
 

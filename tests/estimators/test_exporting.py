@@ -375,6 +375,43 @@ def test_a_network_that_wavers_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("affine", [False, True])
+def test_where_torch_fails_at_batch_normalisation_an_affine_map_is_written(
+    monkeypatch: pytest.MonkeyPatch, affine: bool
+) -> None:
+    def failing(module: nn.Module, *rest: Any) -> bytes:
+        if any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
+            raise ValueError("as torch 2.6 does beside the newest onnxscript")
+        return convert(module, *rest)
+
+    convert = _exporting._converted
+    monkeypatch.setattr(_exporting, "_converted", failing)
+    norm = nn.BatchNorm2d(4, affine=affine)
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), norm, nn.Flatten())
+    with torch.no_grad(), drawing_from(0):
+        for tensor in (norm.weight, norm.bias, norm.running_mean):
+            if tensor is not None:
+                tensor.normal_()
+        assert norm.running_var is not None
+        norm.running_var.uniform_(0.5, 2)
+    data = _exporting.written_backbone(network, (1, 5, 5))
+    _exporting.check_backbone(data, network.eval(), (1, 5, 5), torch.device("cpu"))
+    assert network[1] is norm
+
+
+def test_what_torch_cannot_write_is_named_by_its_own_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(module: nn.Module, *_: Any) -> bytes:
+        kinds = {type(part).__name__ for part in module.modules()}
+        raise ValueError("at first" if "BatchNorm1d" in kinds else "later")
+
+    monkeypatch.setattr(_exporting, "_converted", failing)
+    for network in (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), nn.BatchNorm1d(3)):
+        with pytest.raises(InvalidParameterError, match="at first"):
+            _exporting.written_backbone(network, (3,))
+
+
 def test_a_subclass_of_a_known_head_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_exporting, "_onnx", lambda *_: b"as ONNX")
     monkeypatch.setattr(_exporting, "_check_close", lambda *_: None)
