@@ -42,6 +42,7 @@ NOT_RUN = {
     "docs/howto/from-deepface.md": 1,
     "docs/howto/many-processes.md": 1,
     "docs/howto/plugin.md": 1,
+    "docs/howto/faster.md": 1,
     "docs/howto/reproduce.md": 1,
 }
 """Blocks that cannot be run here, by page; each says why."""

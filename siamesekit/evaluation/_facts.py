@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
+from siamesekit._params import Part
 from siamesekit._types import ArrayLike
 from siamesekit.errors import InvalidParameterError, LeakageError
 from siamesekit.evaluation._inputs import as_labels, label_codes
@@ -100,8 +102,10 @@ def json_of(value: Any) -> Any:
         return [json_of(item) for item in value]
     if isinstance(value, type):
         return value.__qualname__
-    # The address in an object's repr would make equal runs unequal.
-    return type(value).__qualname__ if " at 0x" in repr(value) else repr(value)
+    # Parameters that the repr of every part shows are recorded beside it, one by one; the address
+    # in an object's repr would make equal runs unequal.
+    of_every_part = type(value).__repr__ is Part.__repr__ and not isinstance(value, nn.Module)
+    return type(value).__qualname__ if of_every_part or " at 0x" in repr(value) else repr(value)
 
 
 def _seen(estimator: Any, what: str) -> np.ndarray | None:
