@@ -104,7 +104,8 @@ def json_of(value: Any) -> Any:
         return value.__qualname__
     # Parameters that the repr of every part shows are recorded beside it, one by one; the address
     # in an object's repr would make equal runs unequal.
-    of_every_part = type(value).__repr__ is Part.__repr__ and not isinstance(value, nn.Module)
+    own = getattr(type(value), "__repr__", None)
+    of_every_part = own is Part.__repr__ and not isinstance(value, nn.Module)
     return type(value).__qualname__ if of_every_part or " at 0x" in repr(value) else repr(value)
 
 
