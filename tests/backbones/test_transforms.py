@@ -226,7 +226,12 @@ def test_second_derivatives_are_right(
 def test_a_penalty_on_the_gradient_trains(network: Backbone) -> None:
     x = images(3).requires_grad_()
     (slope,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
-    slope.square().sum().backward()
+    try:
+        slope.square().sum().backward()
+    except RuntimeError as error:
+        if "grid_sampler_2d_backward is not implemented" not in str(error):
+            raise
+        pytest.skip(f"torch {torch.__version__} has no second derivative of what moves an image")
     # A bias of a last, linear layer has no second derivative; all gradients that come are finite.
     found = [w.grad for w in network.parameters() if w.grad is not None]
     assert found
