@@ -511,6 +511,9 @@ def draw_task(trained: Trained, run: OneShotRun, path: Path) -> None:
 
 
 THIRTY = "Omniglot's 30 background alphabets, 964 characters, 20 drawers"
+VINYALS = "1,028 + 172 characters of Vinyals' split, in turns and mirror images"
+# Models in the box that trainings go on from: their side, and how long they were trained.
+BOX = {"omniglot-28": (28, 80), "omniglot": (56, 100)}
 KOCH = "30 alphabets, 12 drawers; 320 trials on 10 others (4 drawers) choose the epoch"
 
 
@@ -524,6 +527,30 @@ def on_35_pixels(recipe: Callable[..., SiameseClassifier]) -> Experiment:
         (lake, verification, mnist),
         arguments={"kernels": (4, 3, 2, 2)},
         validated=True,
+    )
+
+
+def from_box(
+    recipe: Callable[..., SiameseClassifier],
+    start: str,
+    training: Callable[[Options], ImageSet],
+    trained_on: str,
+    known: int,
+    task: Task,
+) -> Experiment:
+    """Return a short training that goes on from a model in the box.
+
+    `known` says how many of what it is trained on that model has seen.
+    """
+    side, epochs = BOX[start]
+    return Experiment(
+        recipe,
+        training,
+        f"{trained_on}, going on from the model in the box ({epochs} epochs on {known} of them)",
+        side,
+        (task,),
+        arguments={"max_epochs": 12, "start": start},
+        turned=True,
     )
 
 
@@ -552,51 +579,25 @@ EXPERIMENTS = {
         (lake,),
         turned=True,
     ),
-    "omniglot_best_40_from_box": Experiment(
-        recipes.omniglot_best,
-        forty,
-        "Koch's 40 alphabets, going on from the model in the box (80 epochs on 30 of them)",
-        28,
-        (lake,),
-        arguments={"max_epochs": 12, "start": "omniglot-28"},
-        turned=True,
+    "omniglot_best_40_from_box": from_box(
+        recipes.omniglot_best, "omniglot-28", forty, "Koch's 40 alphabets", 30, lake
     ),
     "vinyals": Experiment(
         recipes.vinyals,
         vinyals_training,
-        "1,028 + 172 characters of Vinyals' split, in turns and mirror images",
+        VINYALS,
         28,
         (vinyals_episodes,),
         turned=True,
     ),
-    "vinyals_from_box": Experiment(
-        recipes.vinyals,
-        vinyals_training,
-        "1,028 + 172 characters of Vinyals' split, in turns and mirror images, going on from the "
-        "model in the box (80 epochs on 964 of them)",
-        28,
-        (vinyals_episodes,),
-        arguments={"max_epochs": 12, "start": "omniglot-28"},
-        turned=True,
+    "vinyals_from_box": from_box(
+        recipes.vinyals, "omniglot-28", vinyals_training, VINYALS, 964, vinyals_episodes
     ),
-    "omniglot_any_pen_40_from_box": Experiment(
-        recipes.omniglot_any_pen,
-        forty,
-        "Koch's 40 alphabets, going on from the model in the box (100 epochs on 30 of them)",
-        56,
-        (lake,),
-        arguments={"max_epochs": 12, "start": "omniglot"},
-        turned=True,
+    "omniglot_any_pen_40_from_box": from_box(
+        recipes.omniglot_any_pen, "omniglot", forty, "Koch's 40 alphabets", 30, lake
     ),
-    "vinyals_any_pen_from_box": Experiment(
-        recipes.vinyals_any_pen,
-        vinyals_training,
-        "1,028 + 172 characters of Vinyals' split, in turns and mirror images, going on from the "
-        "model in the box (100 epochs on 964 of them)",
-        56,
-        (vinyals_episodes,),
-        arguments={"max_epochs": 12, "start": "omniglot"},
-        turned=True,
+    "vinyals_any_pen_from_box": from_box(
+        recipes.vinyals_any_pen, "omniglot", vinyals_training, VINYALS, 964, vinyals_episodes
     ),
     "koch_allpairs": Experiment(
         recipes.koch_allpairs,
