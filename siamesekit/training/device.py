@@ -72,8 +72,9 @@ def resolve_precision(
     ----------
     precision : {"auto", "float32", "bfloat16", "float16"}
         ``"auto"`` takes bfloat16 for images where that is known to be faster: on a GPU with
-        bfloat16, and on a processor that multiplies matrices of it (Intel's AMX; the vector
-        instructions of AVX-512 alone are slower than float32). Elsewhere it takes float32:
+        bfloat16, and on a processor that multiplies matrices of it (Intel's AMX; with the vector
+        instructions of AVX-512 alone it depends on processor and network, and a choice by the
+        clock would make equal seeds differ). Elsewhere it takes float32:
         vectors are cheap, and their scales vary too much for eight bits. float16 (in which the loss
         is scaled, see `siamesekit.training.scaling.LossScaler`) is for GPUs without bfloat16.
     device : torch.device
