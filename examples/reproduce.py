@@ -512,8 +512,8 @@ def draw_task(trained: Trained, run: OneShotRun, path: Path) -> None:
 
 THIRTY = "Omniglot's 30 background alphabets, 964 characters, 20 drawers"
 VINYALS = "1,028 + 172 characters of Vinyals' split, in turns and mirror images"
-# Models in the box that trainings go on from: their side, and how long they were trained.
-BOX = {"omniglot-28": (28, 80), "omniglot": (56, 100)}
+# Models in the box that trainings go on from: their side, their epochs, and how many follow.
+BOX = {"omniglot-28": (28, 80, 12), "omniglot": (56, 100, 40)}
 KOCH = "30 alphabets, 12 drawers; 320 trials on 10 others (4 drawers) choose the epoch"
 
 
@@ -538,18 +538,18 @@ def from_box(
     known: int,
     task: Task,
 ) -> Experiment:
-    """Return a short training that goes on from a model in the box.
+    """Return a training that goes on from a model in the box.
 
     `known` says how many of what it is trained on that model has seen.
     """
-    side, epochs = BOX[start]
+    side, before, epochs = BOX[start]
     return Experiment(
         recipe,
         training,
-        f"{trained_on}, going on from the model in the box ({epochs} epochs on {known} of them)",
+        f"{trained_on}, going on from the model in the box ({before} epochs on {known} of them)",
         side,
         (task,),
-        arguments={"max_epochs": 12, "start": start},
+        arguments={"max_epochs": epochs, "start": start},
         turned=True,
     )
 
