@@ -1,23 +1,14 @@
 """The pages that are written from the code and from results are up to date."""
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from _loading import load_module
 
 from siamesekit import registry
 
 DOCS = Path(__file__).parents[1] / "docs"
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +16,7 @@ def build_zoo() -> ModuleType:
     pytest.importorskip(
         "pytorch_metric_learning", reason="the zoo's page lists its losses and miners"
     )
-    return script("build_zoo")
+    return load_module(DOCS / "build_zoo.py")
 
 
 def test_the_page_of_the_zoo_is_up_to_date(build_zoo: ModuleType) -> None:
@@ -52,7 +43,7 @@ def test_the_page_names_every_part(build_zoo: ModuleType) -> None:
 
 
 def test_the_page_of_results_is_what_the_folders_hold() -> None:
-    build_results = script("build_results")
+    build_results = load_module(DOCS / "build_results.py")
     assert list(build_results.FOLDER.glob("*.json"))
     assert build_results.PAGE.read_text(encoding="utf-8") == build_results.page(), (
         f"docs/results.md is out of date; `{build_results.COMMAND}` writes it anew"
@@ -60,7 +51,7 @@ def test_the_page_of_results_is_what_the_folders_hold() -> None:
 
 
 def test_the_page_of_performance_is_what_was_measured() -> None:
-    build_performance = script("build_performance")
+    build_performance = load_module(DOCS / "build_performance.py")
     assert build_performance.PAGE.read_text(encoding="utf-8") == build_performance.page(), (
         f"docs/performance.md is out of date; `{build_performance.COMMAND}` writes it anew"
     )

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from _loading import load_module
 
 ROOT = Path(__file__).parents[1]
 SPHINX = ("sphinx", "pydata_sphinx_theme", "numpydoc", "myst_parser", "sphinx_design",
@@ -55,9 +56,7 @@ def test_the_pages_build_without_a_warning(tmp_path: Path) -> None:
 def test_a_tutorial_whose_data_are_missing_is_shown_unrun_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = importlib.util.spec_from_file_location("_gallery", ROOT / "docs" / "_ext" / "gallery.py")
-    gallery = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(gallery)
+    gallery = load_module(ROOT / "docs" / "_ext" / "gallery.py")
     scripts = ROOT / "docs" / "scripts" / "tutorials"
     assert {path.stem for path in scripts.glob("*.py")} == set(gallery.TUTORIALS)
 

@@ -1,6 +1,5 @@
 """`examples/faces.py`: its figures on given scores, and that it runs."""
 
-import importlib
 import json
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from _loading import load_module
 
 pytest.importorskip("matplotlib", reason="the example draws pictures (extra 'plot')")
 
@@ -16,9 +16,8 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(EXAMPLES)
-    return importlib.import_module("faces")
+def example() -> ModuleType:
+    return load_module(EXAMPLES / "faces.py")
 
 
 def test_figures_are_right_where_scores_say_all_and_chance_where_they_say_nothing(

@@ -1,6 +1,5 @@
 """`examples/reproduce.py` goes on with its own runs, and refuses to sign another's."""
 
-import importlib
 import json
 import shutil
 import sys
@@ -10,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from _loading import load_module
 
 from siamesekit import SiameseClassifier
 from siamesekit.data import LAKE_ALPHABETS, ImageSet, Omniglot, OneShotRun
@@ -46,8 +46,7 @@ def drawings(seed: int) -> Omniglot:
 @pytest.fixture
 def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the script with one tiny experiment on noise."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
-    module = importlib.import_module("reproduce")
+    module = load_module(Path(__file__).parents[1] / "examples" / "reproduce.py")
     images = drawings(0)
     tests = images.X[1]
     run = OneShotRun(LAKE_ALPHABETS[0], tests[:2], tests[2:4], np.array([0, 1]))

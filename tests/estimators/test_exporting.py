@@ -1,17 +1,16 @@
 """An exported folder answers as the estimator did, by NumPy and onnxruntime alone."""
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from _loading import load_module
 from torch import nn
 
 from siamesekit import SiameseClassifier, SiameseEmbedder, SiameseVerifier
@@ -425,17 +424,8 @@ def test_bfloat16_is_warned_of(quick: None, tmp_path: Path) -> None:
         fitted(precision="bfloat16").export(tmp_path / "model")
 
 
-def _loaded(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reader", folder / "reader.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_reader_in_the_folder_reads_its_own_folder(
     exported: tuple[SiameseClassifier, Path],
 ) -> None:
-    reader = _loaded(exported[1]).Reader()
+    reader = load_module(exported[1] / "reader.py").Reader()
     assert reader.facts["estimator"] == "SiameseClassifier"

@@ -1,18 +1,17 @@
 """`fit` under torchrun: every process gets the estimator that one process would get."""
 
-import importlib.util
 import os
 import socket
 import subprocess
 import sys
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from _loading import load_module
 
 from siamesekit import SiameseClassifier
 from siamesekit.estimators._reader import Reader
@@ -26,16 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Learning loses")
 SCRIPT = Path(__file__).with_name("joint_fits.py")
 
 
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-script = _module(SCRIPT)
+script = load_module(SCRIPT)
 
 
 class Joint(NamedTuple):

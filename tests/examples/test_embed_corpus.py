@@ -8,6 +8,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from _loading import load_module
 
 from siamesekit import SiameseClassifier
 from siamesekit.data import ImageReader
@@ -24,12 +25,7 @@ INK = ImageReader((10, 8), "L", invert=True)
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("embed_corpus", EXAMPLE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(EXAMPLE)
 
 
 @pytest.fixture(scope="module")

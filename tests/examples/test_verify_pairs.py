@@ -1,6 +1,5 @@
 """The example of one's own pictures runs on folders and on pairs, and saves what it says."""
 
-import importlib.util
 import json
 import sys
 import warnings
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from _loading import load_module
 
 from siamesekit import SiameseVerifier
 
@@ -22,12 +22,7 @@ PICTURES = ("roc", "det", "scores", "reliability", "training", "explanation")
 
 @pytest.fixture(scope="module")
 def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("verify_pairs", FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(FILE)
 
 
 @pytest.fixture(scope="module")

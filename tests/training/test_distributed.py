@@ -1,6 +1,5 @@
 """Several processes take the steps that one takes on their joint batch."""
 
-import importlib.util
 import math
 import os
 import socket
@@ -9,27 +8,18 @@ import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from _loading import load_module
 
 WORKER = Path(__file__).with_name("joint_worker.py")
 # Nearest and furthest are chosen from scores that differ in the last digit.
 TOLERANCE = 1e-5
 
 
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-worker = _module(WORKER)
+worker = load_module(WORKER)
 
 
 def _free_port() -> int:

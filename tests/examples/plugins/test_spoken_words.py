@@ -1,6 +1,5 @@
 """The plugin spoken-words: EfficientWord-Net's numbers, files of sound, and words in a gallery."""
 
-import importlib.util
 import itertools
 import pickle
 import wave
@@ -10,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from _loading import load_module
 
 from siamesekit import SiameseClassifier, registry
 from siamesekit.errors import CorruptDatasetError, DatasetNotFoundError, InvalidDataError
@@ -36,12 +36,7 @@ def plugin(installed_plugins: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def script(plugin: ModuleType) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("one_shot_words", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_module(SCRIPT)
 
 
 def sounds(n: int, seed: int = 0) -> np.ndarray:
