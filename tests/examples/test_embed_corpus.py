@@ -51,7 +51,9 @@ def in_memory(paths: list[str]) -> np.ndarray:
 
 def fitted(X: object, pictures: Path, **options: object) -> SiameseClassifier:
     y = [Path(path).parent.name for path in paths_of(pictures)]
-    return SiameseClassifier(backbone="mlp", max_epochs=1, random_state=0, **options).fit(X, y)
+    # As what is exported computes, on any processor.
+    options |= {"precision": "float32", "random_state": 0}
+    return SiameseClassifier(backbone="mlp", max_epochs=1, **options).fit(X, y)
 
 
 def arguments(model: Path, pictures: Path, engine: str) -> list[str]:
