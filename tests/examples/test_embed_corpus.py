@@ -3,8 +3,9 @@
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -22,10 +23,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "embed_corpus.py"
 IN_COLOUR = ImageReader((10, 8), "RGB")
 INK = ImageReader((10, 8), "L", invert=True)
 
-
-@pytest.fixture(scope="module")
-def example() -> ModuleType:
-    return load_module(EXAMPLE)
+Run = Callable[[Path], np.ndarray]
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +43,29 @@ def paths_of(pictures: Path) -> list[str]:
     return sorted(map(str, pictures.rglob("*.png")))
 
 
-def in_memory(paths: list[str]) -> np.ndarray:
-    return np.stack([IN_COLOUR(path) for path in paths])
+class Fitted(NamedTuple):
+    """A model, and the vectors that it gives the pictures, in the order of their paths."""
+
+    model: SiameseClassifier
+    vectors: np.ndarray
 
 
-def fitted(X: object, pictures: Path, **options: object) -> SiameseClassifier:
+def fitted(X: object, pictures: Path, **options: object) -> Fitted:
     y = [Path(path).parent.name for path in paths_of(pictures)]
     # As what is exported computes, on any processor.
     options |= {"precision": "float32", "random_state": 0}
-    return SiameseClassifier(backbone="mlp", max_epochs=1, **options).fit(X, y)
+    model = SiameseClassifier(backbone="mlp", max_epochs=1, **options).fit(X, y)
+    return Fitted(model, model.transform(X))
+
+
+@pytest.fixture(scope="module")
+def of_arrays(pictures: Path) -> Fitted:
+    return fitted(np.stack([IN_COLOUR(path) for path in paths_of(pictures)]), pictures)
+
+
+@pytest.fixture(scope="module")
+def of_files(pictures: Path) -> Fitted:
+    return fitted(paths_of(pictures), pictures, reader=INK)
 
 
 def arguments(model: Path, pictures: Path, engine: str) -> list[str]:
@@ -68,55 +80,44 @@ def written(model: Path, pictures: Path) -> np.ndarray:
     return vectors
 
 
-def by_threads(
-    example: ModuleType, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> np.ndarray:
-    monkeypatch.setattr(sys, "argv", arguments(model, pictures, "threads"))
-    example.main()
-    return written(model, pictures)
+@pytest.fixture
+def by_threads(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the example in this process on the model in a folder, and return the vectors."""
+
+    def run(model: Path) -> np.ndarray:
+        monkeypatch.setattr(sys, "argv", arguments(model, pictures, "threads"))
+        load_module(EXAMPLE).main()
+        return written(model, pictures)
+
+    return run
 
 
 def test_pictures_take_the_shape_of_the_arrays_that_were_learned_from(
-    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_arrays: Fitted, by_threads: Run, tmp_path: Path
 ) -> None:
-    X = in_memory(paths_of(pictures))
-    model = fitted(X, pictures)
-    model.save(tmp_path)
-    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
-    np.testing.assert_allclose(vectors, model.transform(X), rtol=0, atol=1e-6)
+    of_arrays.model.save(tmp_path)
+    np.testing.assert_allclose(by_threads(tmp_path), of_arrays.vectors, rtol=0, atol=1e-6)
 
 
 def test_pictures_are_read_as_the_files_that_were_learned_from(
-    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    of_files: Fitted, by_threads: Run, tmp_path: Path
 ) -> None:
-    paths = paths_of(pictures)
-    model = fitted(paths, pictures, reader=INK)
-    model.save(tmp_path)
-    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
-    np.testing.assert_allclose(vectors, model.transform(paths), rtol=0, atol=1e-6)
+    of_files.model.save(tmp_path)
+    np.testing.assert_allclose(by_threads(tmp_path), of_files.vectors, rtol=0, atol=1e-6)
 
 
-def test_an_exported_model_will_do(
-    example: ModuleType, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_exported_model_will_do(of_arrays: Fitted, by_threads: Run, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
-    X = in_memory(paths_of(pictures))
-    model = fitted(X, pictures)
-    model.export(tmp_path)
-    vectors = by_threads(example, tmp_path, pictures, monkeypatch)
-    np.testing.assert_allclose(vectors, model.transform(X), rtol=0, atol=1e-4)
+    of_arrays.model.export(tmp_path)
+    np.testing.assert_allclose(by_threads(tmp_path), of_arrays.vectors, rtol=0, atol=1e-4)
 
 
-def test_ray_gives_what_transform_gives(pictures: Path, tmp_path: Path) -> None:
+def test_ray_gives_what_transform_gives(of_files: Fitted, pictures: Path, tmp_path: Path) -> None:
     if importlib.util.find_spec("ray") is None:
         pytest.skip("needs ray[data]")
-    paths = paths_of(pictures)
-    model = fitted(paths, pictures, reader=INK)
-    model.save(tmp_path)
+    of_files.model.save(tmp_path)
     # By itself: Ray's processes know the class of a script, not of a module that a test loaded.
     command = [sys.executable, *arguments(tmp_path, pictures, "ray")]
     subprocess.run(command, check=True, timeout=500)
-    np.testing.assert_allclose(
-        written(tmp_path, pictures), model.transform(paths), rtol=0, atol=1e-6
-    )
+    np.testing.assert_allclose(written(tmp_path, pictures), of_files.vectors, rtol=0, atol=1e-6)
