@@ -1,6 +1,7 @@
 """A backbone around another one."""
 
 from collections.abc import Callable
+from typing import ClassVar, TypeGuard
 
 from torch import Tensor, nn
 
@@ -11,7 +12,7 @@ from siamesekit.backbones.base import Backbone
 from siamesekit.backbones.outputs import embeddings_in
 from siamesekit.errors import InvalidParameterError, NotBuiltError
 
-__all__ = ["Wrapper", "embedded"]
+__all__ = ["Wrapper", "embedded", "is_copywise"]
 
 
 class Wrapper(Backbone):
@@ -27,7 +28,16 @@ class Wrapper(Backbone):
     ------
     InvalidParameterError
         If it is neither.
+
+    Attributes
+    ----------
+    copywise : bool
+        Whether in training k copies of each of the wrapped network's embeddings, side by side and
+        divided by the square root of k, become k such copies of what one would. Training may then
+        make one. What a subclass inherits does not count, for it may take them together.
     """
+
+    copywise: ClassVar[bool] = False
 
     def __init__(self, backbone: str | type[nn.Module] | nn.Module) -> None:
         super().__init__()
@@ -86,6 +96,11 @@ class Wrapper(Backbone):
     def unfinish(self) -> None:
         if isinstance(self.inner, Backbone):
             self.inner.unfinish()
+
+
+def is_copywise(network: nn.Module) -> TypeGuard[Wrapper]:
+    """Return whether a network is a wrapper whose own class says that it is ``copywise``."""
+    return isinstance(network, Wrapper) and "copywise" in vars(type(network)) and network.copywise
 
 
 def embedded(network: nn.Module, x: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ from siamesekit._checks import check_flag, check_integer
 from siamesekit._eager import is_eager
 from siamesekit._types import Shape
 from siamesekit.backbones._shapes import check_image_shape
-from siamesekit.backbones._wrapper import Wrapper, embedded
-from siamesekit.backbones.whitened import WhitenedNet
+from siamesekit.backbones._wrapper import Wrapper, embedded, is_copywise
 from siamesekit.data import RandomAffine
 from siamesekit.errors import InvalidDataError
 from siamesekit.registry import register
@@ -166,8 +165,8 @@ def one_copy(network: nn.Module) -> Iterator[None]:
     Parameters
     ----------
     network : nn.Module
-        A `TurnedNet`, or a `WhitenedNet` around one. Others do not change: what lies between a
-        `TurnedNet` and the head may have weights for all copies.
+        A `TurnedNet`, or a wrapper around one that is ``copywise``. Others do not change: what
+        lies between a `TurnedNet` and the head may have weights for all copies.
     """
     turned = _seen_by_the_head(network)
     if turned is None:
@@ -181,8 +180,8 @@ def one_copy(network: nn.Module) -> Iterator[None]:
 
 
 def _seen_by_the_head(network: nn.Module) -> _Turned | None:
-    # Subclasses may do with the copies what they like.
-    if type(network) is WhitenedNet:
+    if is_copywise(network):
         return _seen_by_the_head(network.inner)
+    # Subclasses may do with the copies what they like.
     own = network.network if type(network) is TurnedNet else None
     return own if isinstance(own, _Turned) else None

@@ -50,6 +50,8 @@ class WhitenedNet(Wrapper):
        speaker recognition", Interspeech 2006, eq. 10.
     """
 
+    copywise = True
+
     def __init__(
         self, backbone: str | type[nn.Module] | nn.Module = "residual", shrinkage: float = 0.5
     ) -> None:

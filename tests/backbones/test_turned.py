@@ -185,6 +185,22 @@ class Halved(TurnedNet):
         return super().forward(x).unflatten(1, (2, 16)).sum(1)
 
 
+class HalvedAround(WhitenedNet):
+    """A network of somebody's own, which does not say that it is ``copywise``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).unflatten(1, (2, 16)).sum(1)
+
+
+class Mirrored(WhitenedNet):
+    """A network of somebody's own, which says so itself."""
+
+    copywise = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -super().forward(x)
+
+
 @pytest.mark.parametrize(
     ("network", "length"),
     [
@@ -193,6 +209,8 @@ class Halved(TurnedNet):
         (nn.Sequential(turned().build(SHAPE), nn.Linear(32, 6)), 6),
         (TurnedNet(nn.Sequential(turned().build(SHAPE), nn.Linear(32, 6))).build(SHAPE), 6),
         (Halved(ResidualNet(widths=(4, 8), dim=4)).build(SHAPE), 16),
+        (HalvedAround(turned()).build(SHAPE), 16),
+        (Mirrored(WhitenedNet(turned())).build(SHAPE), 4),
     ],
 )
 def test_copies_are_made_where_more_than_the_head_sees_them(
