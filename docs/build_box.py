@@ -30,7 +30,7 @@ CARD = """# omniglot: compares hand-drawn symbols by any pen
 - **What it does.** Says how alike two hand-drawn symbols are. Enroll one example of each class and predict; nothing is trained.
 - **Input.** Drawings of any size, polarity and pen, grey, RGB or RGBA, as arrays or paths: `siamesekit.data.DrawingReader` finds the ink
   and puts it in the middle. uint8 images of {side}×{side} pixels, ink 255 on paper 0, are taken as they are, and all figures below are of such.
-- **Network.** `TurnedNet(ResidualNet(widths={widths}, dim={dim}))`, {weights:.2f} million weights, {megabytes:.1f} MB in float32; the
+- **Network.** `TurnedNet(ResidualNet(widths={widths}, blocks={blocks}, dim={dim}))`, {weights:.2f} million weights, {megabytes:.1f} MB in float32; the
   embedding joins those of the image's eight turns and mirror images, {size} numbers. Cosine head.
 - **Training.** The recipe `siamesekit.recipes.{recipe}()`, seed {seed}: {epochs} epochs, AdamW, a learning rate that rises to 0.004 over a
   tenth of the steps and falls along a cosine (`{schedule}`), {minutes:.0f} minutes on {hardware} ({threads} thread of it, beside other work),
@@ -108,6 +108,7 @@ def card(classifier: SiameseClassifier, report: dict[str, Any], run: dict[str, A
     return CARD.format(
         side=classifier.input_shape_[1],
         widths=network.widths,
+        blocks=network.blocks,
         dim=network.dim,
         weights=n_weights / 1e6,
         megabytes=4 * n_weights / 1e6,

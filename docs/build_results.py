@@ -23,6 +23,7 @@ KNOWN = {
     "verification, 30/10/10 alphabets": "Koch 93.42, ConvARC 96.10",
     "MNIST 10-way one-shot, no fine-tuning": "Koch 70.3, Matching Networks 72",
     "MNIST 10-way one-shot, no fine-tuning, redrawn with a thin pen": "as above",
+    "MNIST 10-way one-shot, no fine-tuning, cut out by DrawingReader": "as above",
     "Vinyals split, 5-way 1-shot": "ProtoNet 98.8",
     "Vinyals split, 5-way 5-shot": "ProtoNet 99.7",
     "Vinyals split, 20-way 1-shot": "ProtoNet 96.0, TapNet 98.07",

@@ -27,6 +27,7 @@ from siamesekit import SiameseClassifier, plots, recipes
 from siamesekit.data import (
     KOCH_VALIDATION_ALPHABETS,
     LAKE_ALPHABETS,
+    DrawingReader,
     ImageSet,
     OneShotRun,
     koch_split,
@@ -57,6 +58,7 @@ Options = argparse.Namespace
 N_PAIRS = 10_000
 N_EPISODES = 1000
 N_DIGITS = 2000
+SHOTS = {1: "one-shot", 5: "five-shot"}
 QUARTER_TURNS = 4
 # Of an image and of its mirror image.
 TURNS = 8
@@ -453,21 +455,47 @@ def pair_scores(images: ImageSet, trained: Trained) -> tuple[Tensor, Tensor]:
 
 def mnist(trained: Trained) -> list[Result]:
     """Return the figure on digits as they are, and on digits redrawn with Omniglot's pen."""
+    return digits_figures(
+        trained,
+        ("", lambda digits: digits, 1),
+        (", redrawn with a thin pen", redraw, 1),
+    )
+
+
+def mnist_any_pen(trained: Trained) -> list[Result]:
+    """Return `mnist`, then the figures of digits that the box's reader cuts out, by shots."""
+
+    def cut_out(digits: np.ndarray) -> np.ndarray:
+        reader = DrawingReader(side=trained.side)
+        return np.stack([reader.read(digit).image for digit in digits])
+
+    how = ", cut out by DrawingReader"
+    return [
+        *mnist(trained),
+        *digits_figures(trained, (how, cut_out, 1), (how, cut_out, 5)),
+    ]
+
+
+def digits_figures(
+    trained: Trained, *ways: tuple[str, Callable[[np.ndarray], np.ndarray], int]
+) -> list[Result]:
+    """Return a figure for each way of showing digits: its name, what it makes of them, shots."""
     if trained.options.mnist_root is None:
         return []
     digits = load_mnist(trained.options.mnist_root, "test").subset(np.arange(N_DIGITS))
     names = np.array([f"digit {digit}" for digit in digits.y])
     results = [
         episode_accuracy(
-            trained.embed(images),
+            trained.embed(shown(digits.X)),
             names,
             scorer=trained.classifier.head_,
             way=10,
+            shot=shot,
             n_episodes=N_EPISODES,
             random_state=trained.seed,
-            name=f"MNIST 10-way one-shot, no fine-tuning{how}",
+            name=f"MNIST 10-way {SHOTS[shot]}, no fine-tuning{how}",
         )
-        for images, how in ((digits.X, ""), (redraw(digits.X), ", redrawn with a thin pen"))
+        for how, shown, shot in ways
     ]
     return [trained.signed(result, names) for result in results]
 
@@ -568,7 +596,7 @@ EXPERIMENTS = {
         background,
         THIRTY,
         56,
-        (lake, evaluation_alphabets, verification, mnist),
+        (lake, evaluation_alphabets, verification, mnist_any_pen),
         turned=True,
     ),
     "omniglot_best_40": Experiment(

@@ -1,17 +1,18 @@
 """A small residual network for small images."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from siamesekit._checks import check_integer, check_integers
+from siamesekit._checks import check_integer, check_integers, shown
 from siamesekit._types import Shape
 from siamesekit.backbones._norms import check_norm, make_norm
 from siamesekit.backbones._shapes import check_image_shape
 from siamesekit.backbones.base import Backbone
-from siamesekit.errors import InvalidDataError
+from siamesekit.errors import InvalidDataError, InvalidParameterError
 from siamesekit.registry import register
 
 __all__ = ["ResidualNet"]
@@ -32,8 +33,8 @@ class ResidualNet(Backbone):
     ----------
     widths : tuple of int
         Filters of each stage. Every stage but the first halves the side of the image.
-    blocks : int
-        Residual blocks in each stage.
+    blocks : int or tuple of int
+        Residual blocks in each stage, or one number a stage.
     norm : {"batch", "group"}
         Normalisation: over the batch, or over groups of the channels of each image, which embeds
         each image on its own. Training in chunks (``chunk_size``) asks for the latter.
@@ -58,13 +59,13 @@ class ResidualNet(Backbone):
     def __init__(
         self,
         widths: tuple[int, ...] = (32, 64, 128),
-        blocks: int = 1,
+        blocks: int | tuple[int, ...] = 1,
         norm: str = "batch",
         dim: int | None = None,
     ) -> None:
         super().__init__()
         check_integers("widths", widths, low=1)
-        check_integer("blocks", blocks, low=1)
+        _of_stages(blocks, len(widths))
         check_norm(norm)
         if dim is not None:
             check_integer("dim", dim, low=1)
@@ -87,8 +88,9 @@ class ResidualNet(Backbone):
             nn.ReLU(),
         ]
         before = self.widths[0]
-        for stage, after in enumerate(self.widths):
-            for block in range(self.blocks):
+        numbers = _of_stages(self.blocks, len(self.widths))
+        for stage, (after, number) in enumerate(zip(self.widths, numbers, strict=True)):
+            for block in range(number):
                 halve = stage > 0 and block == 0
                 modules.append(_Block(before, after, 2 if halve else 1, self.norm))
                 before = after
@@ -98,6 +100,25 @@ class ResidualNet(Backbone):
             cells = [min(_GRID, math.ceil(side / 2**halvings)) for side in (height, width)]
             modules.append(nn.Linear(before * math.prod(cells), self.dim, bias=False))
         return nn.Sequential(*modules)
+
+
+def _of_stages(blocks: object, n_stages: int) -> tuple[int, ...]:
+    """Return how many blocks each stage has.
+
+    Raises
+    ------
+    InvalidParameterError
+        If `blocks` is neither a number nor as many as there are stages.
+    """
+    if not isinstance(blocks, Iterable) or isinstance(blocks, str | bytes):
+        return (check_integer("blocks", blocks, low=1),) * n_stages
+    numbers = check_integers("blocks", blocks, low=1)
+    if len(numbers) != n_stages:
+        raise InvalidParameterError(
+            f"blocks must be one number, or one for each of the {n_stages} widths; "
+            f"got {shown(blocks)}."
+        )
+    return numbers
 
 
 class _Block(nn.Module):

@@ -81,6 +81,7 @@ def omniglot_any_pen(
     dim: int = 64,
     random_state: RandomState = 0,
     start: str | None = None,
+    blocks: int | tuple[int, ...] = (1, 2, 2, 1),
 ) -> SiameseClassifier:
     """Return the recipe of the model in the box, for drawings of 56×56 pixels by any pen.
 
@@ -98,7 +99,9 @@ def omniglot_any_pen(
     random_state : int, Generator or None
     start : str, optional
         Go on from this model in the box (``"omniglot"``, of this recipe), as `omniglot_best` does;
-        its widths and its embedding count.
+        its widths, its blocks and its embedding count.
+    blocks : int or tuple of int
+        Of `ResidualNet`.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def omniglot_any_pen(
     """
     recipe = omniglot_best(max_epochs, random_state=random_state, start=start, whitened=False)
     if start is None:
-        network = ResidualNet(widths=widths, dim=dim)
+        network = ResidualNet(widths=widths, blocks=blocks, dim=dim)
         recipe.set_params(backbone=TurnedNet(network, mirrored=True))
     return recipe.set_params(
         # A canvas of 56 pixels is fine as it is.

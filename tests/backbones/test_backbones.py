@@ -2,8 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from siamesekit import registry
 from siamesekit._random import drawing_from
@@ -102,6 +104,9 @@ def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
         (lambda: ResidualNet(norm="layer"), "norm must be one of 'batch', 'group'; got 'layer'"),
         (lambda: Conv4(norm=None), "norm must be one of"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks=1.5), "blocks"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(blocks="2"), "blocks"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(blocks=(1, 0, 1)), "blocks"),
+        (lambda: ResidualNet(blocks=(1, 2)), "blocks must be one number, or one for each of the 3"),
         (lambda: ResidualNet(dim=0), "dim"),
         (lambda: ResidualNet(dim=1.5), "dim"),  # type: ignore[arg-type]
         (lambda: MLP(hidden=(0,)), "hidden"),
@@ -148,3 +153,17 @@ def test_a_residual_network_has_as_many_numbers_as_asked_for(
 ) -> None:
     network = ResidualNet(widths, dim=7).build((1, side, side + 3)).eval()
     assert network(torch.rand(2, 1, side, side + 3)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "numbers"),
+    [(2, [2, 2, 2]), ((1, 3, 2), [1, 3, 2]), (np.array([1, 1, 2]), [1, 1, 2])],
+)
+def test_a_residual_network_has_as_many_blocks_in_each_stage_as_asked_for(
+    blocks: int | tuple[int, ...], numbers: list[int]
+) -> None:
+    network = ResidualNet((4, 8, 16), blocks=blocks).build((1, 28, 28))
+    widths = [part.out_channels for part in network.modules() if isinstance(part, nn.Conv2d)]
+    # Two convolutions 3x3 a block, and one 1x1 at the entry of each stage but the first.
+    found = [widths.count(width) for width in (4, 8, 16)]
+    assert found == [1 + 2 * numbers[0], 2 * numbers[1] + 1, 2 * numbers[2] + 1]
