@@ -87,17 +87,20 @@ def mlp() -> Recipe:
 
 
 def dense() -> Recipe:
-    """Return the original's network and number of epochs, trained on all triplets of a batch."""
-    return all_triplets(MnistMLP(dropout=0.1), 25, precision="float32", seeds=3)
+    """Return the original's network, images and epochs, trained on all triplets of a batch."""
+    return all_triplets(MnistMLP(dropout=0.1), 25, None, precision="float32", seeds=3)
 
 
 def conv() -> Recipe:
     """Return the recipe that goes beyond it."""
-    return all_triplets(ResidualNet(), 12, precision="auto", seeds=1)
+    moved = RandomAffine(rotation=10, shear=0.1, scale=(0.9, 1.1), translate=0.06)
+    return all_triplets(ResidualNet(), 12, moved, precision="auto", seeds=1)
 
 
-def all_triplets(backbone: Backbone, max_epochs: int, precision: str, seeds: int) -> Recipe:
-    """Return how a network is trained on all triplets of digits that are moved a little."""
+def all_triplets(
+    backbone: Backbone, max_epochs: int, augment: RandomAffine | None, precision: str, seeds: int
+) -> Recipe:
+    """Return how a network is trained on all triplets of a batch."""
     return Recipe(
         backbone=backbone,
         head=CosineHead(),
@@ -111,7 +114,7 @@ def all_triplets(backbone: Backbone, max_epochs: int, precision: str, seeds: int
             optimizer="adamw",
             schedule="one-cycle",
         ),
-        augment=RandomAffine(rotation=10, shear=0.1, scale=(0.9, 1.1), translate=0.06),
+        augment=augment,
         precision=precision,
         seeds=seeds,
     )

@@ -541,7 +541,7 @@ def draw_task(trained: Trained, run: OneShotRun, path: Path) -> None:
 THIRTY = "Omniglot's 30 background alphabets, 964 characters, 20 drawers"
 VINYALS = "1,028 + 172 characters of Vinyals' split, in turns and mirror images"
 # Models in the box that trainings go on from: their side, their epochs, and how many follow.
-BOX = {"omniglot-28": (28, 80, 12), "omniglot": (56, 100, 40)}
+BOX = {"omniglot-28": (28, 80, 12), "omniglot": (56, 100, 16)}
 KOCH = "30 alphabets, 12 drawers; 320 trials on 10 others (4 drawers) choose the epoch"
 
 

@@ -181,6 +181,9 @@ def _evaluate(args: argparse.Namespace) -> Answer:
 def _enroll(args: argparse.Namespace) -> Answer:
     out = args.model if args.out is None else args.out
     _check_local(out)
+    if args.label is not None and not args.label.strip():
+        # As of a variable that a shell does not know.
+        raise InvalidParameterError(f"--label must name a class; got {args.label!r}.")
     model = _classifier(args.model)
     if args.label is None and len(args.paths) != 1:
         raise InvalidParameterError(

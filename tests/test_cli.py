@@ -161,6 +161,10 @@ def test_parts_and_the_machine_are_listed(capsys) -> None:
         (["identify", "{verifier}", "absent.png"], "SiameseVerifier"),
         (["identify", "{classifier}", "{known}/a/0.png", "-k", "0"], "k"),
         (["enroll", "{classifier}", "{known}/a/0.png", "{known}/a/1.png"], "--label"),
+        (
+            ["enroll", "{classifier}", "{known}/a/0.png", "--label", " "],
+            "--label must name a class",
+        ),
         (["verify", "{classifier}", "{known}/a/0.png", "absent.png"], "absent.png"),
         (["verify", "{classifier}", "a.png", "b.png", "--threshold", "nan"], "--threshold"),
         (["info", "absent"], "absent cannot be loaded: there is nothing"),
