@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from siamesekit._checks import check_flag, shown
+from siamesekit._checks import check_flag, check_integers, shown
 from siamesekit._random import RandomState
 from siamesekit.backbones import ResidualNet, TurnedNet, WhitenedNet
 from siamesekit.data import RandomPen
@@ -81,7 +81,7 @@ def omniglot_any_pen(
     dim: int = 64,
     random_state: RandomState = 0,
     start: str | None = None,
-    blocks: int | tuple[int, ...] = (1, 2, 2, 1),
+    blocks: int | tuple[int, ...] | None = None,
 ) -> SiameseClassifier:
     """Return the recipe of the model in the box, for drawings of 56×56 pixels by any pen.
 
@@ -100,8 +100,8 @@ def omniglot_any_pen(
     start : str, optional
         Go on from this model in the box (``"omniglot"``, of this recipe), as `omniglot_best` does;
         its widths, its blocks and its embedding count.
-    blocks : int or tuple of int
-        Of `ResidualNet`.
+    blocks : int or tuple of int, optional
+        Of `ResidualNet`. By default 1 in the first and in the last stage, and 2 in those between.
 
     Returns
     -------
@@ -115,6 +115,9 @@ def omniglot_any_pen(
     """
     recipe = omniglot_best(max_epochs, random_state=random_state, start=start, whitened=False)
     if start is None:
+        if blocks is None:
+            last = len(check_integers("widths", widths, low=1)) - 1
+            blocks = tuple(1 + (0 < stage < last) for stage in range(last + 1))
         network = ResidualNet(widths=widths, blocks=blocks, dim=dim)
         recipe.set_params(backbone=TurnedNet(network, mirrored=True))
     return recipe.set_params(

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -57,6 +59,28 @@ def test_any_pen_sees_more_pixels_and_other_pens_and_is_else_the_best() -> None:
 def test_an_unbuilt_turned_network_has_no_inner_network() -> None:
     with pytest.raises(NotBuiltError, match="build"):
         _ = TurnedNet().inner
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (1, 2, 2, 1)),
+        ({"widths": (8,)}, (1,)),
+        ({"widths": [8, 8, 8]}, (1, 2, 1)),
+        ({"blocks": 3}, 3),
+        ({"widths": (8, 8), "blocks": (2, 1)}, (2, 1)),
+    ],
+)
+def test_any_pen_has_more_blocks_between_the_first_and_the_last_stage(
+    given: dict[str, Any], expected: object
+) -> None:
+    assert omniglot_any_pen(**given).backbone.backbone.blocks == expected
+
+
+@pytest.mark.parametrize("given", [{"widths": 5}, {"widths": ()}, {"blocks": (1, 2)}])
+def test_any_pen_names_what_is_not_allowed(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidParameterError, match=f"{next(iter(given))} must be"):
+        omniglot_any_pen(**given)
 
 
 @pytest.mark.parametrize("recipe", [omniglot_best, omniglot_any_pen, vinyals])
