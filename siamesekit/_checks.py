@@ -3,7 +3,7 @@
 import inspect
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from difflib import get_close_matches
 from numbers import Integral, Real
 from pathlib import Path
@@ -120,7 +120,9 @@ def check_integers(name: str, values: object, *, low: int) -> tuple[int, ...]:
     InvalidParameterError
         If `values` is no sequence, is empty, or one of them is no integer or too low.
     """
-    several = isinstance(values, Iterable) and not isinstance(values, str | bytes)
+    # What can be gone through but once would be empty for who comes next; sets have no order.
+    others = (str, bytes, Iterator, Mapping, Set)
+    several = isinstance(values, Iterable) and not isinstance(values, others)
     try:
         listed = list(values) if several else []  # type: ignore[call-overload]
     except TypeError:  # an array of no dimension

@@ -106,10 +106,14 @@ def test_the_papers_init_is_nearly_blind_and_the_trainable_one_sees() -> None:
         (lambda: ResidualNet(blocks=1.5), "blocks"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks="2"), "blocks"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks=(1, 0, 1)), "blocks"),
+        (lambda: ResidualNet(blocks=iter((1, 2, 1))), "blocks must be"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(widths=iter((4, 8))), "widths must be"),  # type: ignore[arg-type]
+        (lambda: ResidualNet(widths={4, 8}), "widths must be"),  # type: ignore[arg-type]
         (lambda: ResidualNet(blocks=(1, 2)), "blocks must be one number, or one for each of the 3"),
         (lambda: ResidualNet(dim=0), "dim"),
         (lambda: ResidualNet(dim=1.5), "dim"),  # type: ignore[arg-type]
         (lambda: MLP(hidden=(0,)), "hidden"),
+        (lambda: MLP(hidden=iter((8,))), "hidden must be a sequence"),  # type: ignore[arg-type]
         (lambda: MnistMLP(dropout=1.0), "dropout"),
     ],
 )
