@@ -12,11 +12,10 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import siamesekit
-from siamesekit._checks import check_number
+from siamesekit._checks import check_number, check_path
 from siamesekit._params import in_words
 from siamesekit.errors import InvalidDataError, InvalidParameterError, SiamesekitError
 
@@ -181,6 +180,8 @@ def _evaluate(args: argparse.Namespace) -> Answer:
 def _enroll(args: argparse.Namespace) -> Answer:
     out = args.model if args.out is None else args.out
     _check_local(out)
+    if args.out is not None:
+        check_path("--out", args.out)
     if args.label is not None and not args.label.strip():
         # As of a variable that a shell does not know.
         raise InvalidParameterError(f"--label must name a class; got {args.label!r}.")
@@ -229,6 +230,7 @@ def _verify(args: argparse.Namespace) -> Answer:
 
 
 def _export(args: argparse.Namespace) -> Answer:
+    check_path("--out", args.out)
     model = _estimator(args.model)
     model.export(args.out)
     facts = {"model": args.model, "folder": args.out, "kind": type(model).__name__}
@@ -296,7 +298,7 @@ def _setting(text: str) -> tuple[str, Any]:
 def _check_free(path: str) -> None:
     """Raise an error where `save` would, before anything is trained."""
     _check_local(path)
-    target = Path(path)
+    target = check_path("--out", path)
     if target.is_file() or (
         target.is_dir() and any(target.iterdir()) and not (target / "model.json").is_file()
     ):
