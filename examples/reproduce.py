@@ -457,8 +457,8 @@ def mnist(trained: Trained) -> list[Result]:
     """Return the figure on digits as they are, and on digits redrawn with Omniglot's pen."""
     return digits_figures(
         trained,
-        ("", lambda digits: digits, 1),
-        (", redrawn with a thin pen", redraw, 1),
+        ("", lambda digits: digits, (1,)),
+        (", redrawn with a thin pen", redraw, (1,)),
     )
 
 
@@ -469,34 +469,34 @@ def mnist_any_pen(trained: Trained) -> list[Result]:
         reader = DrawingReader(side=trained.side)
         return np.stack([reader.read(digit).image for digit in digits])
 
-    how = ", cut out by DrawingReader"
-    return [
-        *mnist(trained),
-        *digits_figures(trained, (how, cut_out, 1), (how, cut_out, 5)),
-    ]
+    read = digits_figures(trained, (", cut out by DrawingReader", cut_out, (1, 5)))
+    return [*mnist(trained), *read]
 
 
 def digits_figures(
-    trained: Trained, *ways: tuple[str, Callable[[np.ndarray], np.ndarray], int]
+    trained: Trained, *shows: tuple[str, Callable[[np.ndarray], np.ndarray], tuple[int, ...]]
 ) -> list[Result]:
-    """Return a figure for each way of showing digits: its name, what it makes of them, shots."""
+    """Return figures of digits as each of `shows` has them: its name, what it does, its shots."""
     if trained.options.mnist_root is None:
         return []
     digits = load_mnist(trained.options.mnist_root, "test").subset(np.arange(N_DIGITS))
     names = np.array([f"digit {digit}" for digit in digits.y])
-    results = [
-        episode_accuracy(
-            trained.embed(shown(digits.X)),
-            names,
-            scorer=trained.classifier.head_,
-            way=10,
-            shot=shot,
-            n_episodes=N_EPISODES,
-            random_state=trained.seed,
-            name=f"MNIST 10-way {SHOTS[shot]}, no fine-tuning{how}",
-        )
-        for how, shown, shot in ways
-    ]
+    results = []
+    for how, show, shots in shows:
+        vectors = trained.embed(show(digits.X))
+        results += [
+            episode_accuracy(
+                vectors,
+                names,
+                scorer=trained.classifier.head_,
+                way=10,
+                shot=shot,
+                n_episodes=N_EPISODES,
+                random_state=trained.seed,
+                name=f"MNIST 10-way {SHOTS[shot]}, no fine-tuning{how}",
+            )
+            for shot in shots
+        ]
     return [trained.signed(result, names) for result in results]
 
 

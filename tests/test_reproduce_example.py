@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -10,9 +11,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 from _loading import load_module
+from sklearn.datasets import load_digits
 
 from siamesekit import SiameseClassifier
-from siamesekit.data import LAKE_ALPHABETS, ImageSet, Omniglot, OneShotRun
+from siamesekit.data import LAKE_ALPHABETS, ImageSet, Omniglot, OneShotRun, resize
+from siamesekit.heads import CosineHead
 
 pytest.importorskip("matplotlib", reason="the runs draw pictures (extra 'plot')")
 
@@ -172,3 +175,41 @@ def test_epochs_are_counted(run: Run, epochs: str) -> None:
     with pytest.raises(SystemExit) as caught:
         run("--epochs", epochs)
     assert caught.value.code == 2
+
+
+class Pixels:
+    """Stands for a trained model: embeds images as their pixels, counts how often it is asked."""
+
+    head_ = CosineHead()
+    asked = 0
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return X.reshape(len(X), -1).astype(np.float32)
+
+
+def test_digits_are_embedded_once_in_each_way_and_scored_by_shots(
+    example: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = load_digits()
+    digits = ImageSet(resize((found.images * (255 / 16)).astype(np.uint8), 28), found.target)
+    monkeypatch.setattr(example, "load_mnist", lambda root, split: digits)
+    monkeypatch.setattr(example, "N_DIGITS", 300)
+    monkeypatch.setattr(example, "N_EPISODES", 20)
+    model, none = Pixels(), np.array([])
+    trained = example.Trained(model, 16, Namespace(mnist_root=Path("mnist")), 0, none, none)
+    results = {
+        result.name.rpartition("MNIST 10-way ")[2]: result.value
+        for result in example.mnist_any_pen(trained)
+    }
+    assert model.asked == 3
+    assert list(results) == [
+        "one-shot, no fine-tuning",
+        "one-shot, no fine-tuning, redrawn with a thin pen",
+        "one-shot, no fine-tuning, cut out by DrawingReader",
+        "five-shot, no fine-tuning, cut out by DrawingReader",
+    ]
+    one, five = list(results.values())[2:]
+    assert 0.3 < one < five
+    trained.options.mnist_root = None
+    assert example.mnist_any_pen(trained) == []
