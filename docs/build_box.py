@@ -29,7 +29,8 @@ CARD = """# omniglot: compares hand-drawn symbols by any pen
 
 - **What it does.** Says how alike two hand-drawn symbols are. Enroll one example of each class and predict; nothing is trained.
 - **Input.** Drawings of any size, polarity and pen, grey, RGB or RGBA, as arrays or paths: `siamesekit.data.DrawingReader` finds the ink
-  and puts it in the middle. uint8 images of {side}×{side} pixels, ink 255 on paper 0, are taken as they are, and all figures below are of such.
+  and puts it in the middle. uint8 images of {side}×{side} pixels, ink 255 on paper 0, are taken as they are, and the figures below are of such,
+  but for those of digits that it cuts out of their 28×28.
 - **Network.** `TurnedNet(ResidualNet(widths={widths}, blocks={blocks}, dim={dim}))`, {weights:.2f} million weights, {megabytes:.1f} MB in float32; the
   embedding joins those of the image's eight turns and mirror images, {size} numbers. Cosine head.
 - **Training.** The recipe `siamesekit.recipes.{recipe}()`, seed {seed}: {epochs} epochs, AdamW, a learning rate that rises to 0.004 over a

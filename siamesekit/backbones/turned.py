@@ -165,8 +165,8 @@ def one_copy(network: nn.Module) -> Iterator[None]:
     Parameters
     ----------
     network : nn.Module
-        A `TurnedNet`, or a wrapper around one that is ``copywise``. Others do not change: what
-        lies between a `TurnedNet` and the head may have weights for all copies.
+        A `TurnedNet`, or a ``copywise`` wrapper around one. Others do not change: what lies
+        between a `TurnedNet` and the head may have weights for all copies.
     """
     turned = _seen_by_the_head(network)
     if turned is None:
