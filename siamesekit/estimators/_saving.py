@@ -444,8 +444,8 @@ def _read_part(argument: str, entry: Any) -> Any:
     if entry is None or _is_omitted(entry):
         what = entry["$omitted"] if entry else "part"
         raise MissingPartError(
-            f"{argument} was saved as a {what}, which has no name in the registry; "
-            f"pass it as load(path, {argument}=...)"
+            f"{argument} was saved as a {what}, which has no name in the registry or a parameter "
+            f"that json cannot hold; pass it as load(path, {argument}=...)"
         )
     try:
         return decode(entry)

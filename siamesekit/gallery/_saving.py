@@ -335,7 +335,8 @@ def head_of(saved: Saved) -> Head:
     entry, dim = saved.head["entry"], saved.head["dim"]
     if not isinstance(entry, dict) or "$omitted" in entry:
         raise SavedModelError(
-            "its head has no name in the registry; pass it as load(path, head=...)."
+            "its head has no name in the registry, or a parameter that json cannot hold; pass it "
+            "as load(path, head=...)."
         )
     size = sum(value.nbytes for value in saved.weights.values())
     try:
@@ -364,7 +365,8 @@ def index_of(saved: Saved) -> Index | type[Index] | None:
     entry = saved.index
     if isinstance(entry, dict) and "$omitted" in entry:
         raise SavedModelError(
-            "its index has no name in the registry; pass it as load(path, index=...)."
+            "its index has no name in the registry, or a parameter that json cannot hold; pass it "
+            "as load(path, index=...)."
         )
     index = decode(entry)
     is_class = isinstance(index, type) and issubclass(index, Index)

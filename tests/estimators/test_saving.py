@@ -258,6 +258,18 @@ def test_a_backbone_without_a_name_must_be_given_again(tmp_path: Path) -> None:
         SiameseClassifier.load(tmp_path / "m", backbone=nn.Linear(4, 8))
 
 
+def test_a_backbone_with_a_parameter_that_json_cannot_hold_must_be_given_again(
+    tmp_path: Path,
+) -> None:
+    backbone = MLP(hidden=range(4, 6))  # type: ignore[arg-type]
+    clf = fit(backbone)
+    clf.save(tmp_path / "m")
+    with pytest.raises(SavedModelError, match="a parameter that json cannot hold; pass it"):
+        SiameseClassifier.load(tmp_path / "m")
+    loaded = SiameseClassifier.load(tmp_path / "m", backbone=backbone)
+    np.testing.assert_array_equal(loaded.transform(X), clf.transform(X))
+
+
 PLUGIN = """
 import torch
 from siamesekit.heads import CosineHead
