@@ -37,8 +37,8 @@ CARD = """# omniglot: compares hand-drawn symbols by any pen
   tenth of the steps and falls along a cosine (`{schedule}`), {minutes:.0f} minutes on {hardware} ({threads} thread of it, beside other work),
   torch {torch}, commit {commit}. Data: the 30 background alphabets of Omniglot, 964 characters by 20 drawers, with their
   turned and mirrored copies as classes of their own. No evaluation alphabet was trained on or chosen by; side, width of the
-  embedding and bends were chosen by trainings of three epochs on 24 background alphabets, scored on the other six. `provenance.json`
-  says it to a program; a test compares the two, and the recipe.
+  embedding and bends were chosen by trainings of three epochs on 24 background alphabets, scored on the other six, the second blocks
+  by trainings of eight. `provenance.json` says it to a program; a test compares the two, and the recipe.
 - **Figures** of this one run (test alphabets and digits never trained on; protocols in `docs/results.md`):
 
 {figures}
