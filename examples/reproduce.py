@@ -59,6 +59,12 @@ N_PAIRS = 10_000
 N_EPISODES = 1000
 N_DIGITS = 2000
 SHOTS = {1: "one-shot", 5: "five-shot"}
+# How digits are shown: what a figure's name says of it, what is done to them, with how many shots.
+Show = tuple[str, Callable[[np.ndarray], np.ndarray], tuple[int, ...]]
+ANY_DIGITS: tuple[Show, ...] = (
+    ("", lambda digits: digits, (1,)),
+    (", redrawn with a thin pen", redraw, (1,)),
+)
 QUARTER_TURNS = 4
 # Of an image and of its mirror image.
 TURNS = 8
@@ -455,11 +461,7 @@ def pair_scores(images: ImageSet, trained: Trained) -> tuple[Tensor, Tensor]:
 
 def mnist(trained: Trained) -> list[Result]:
     """Return the figure on digits as they are, and on digits redrawn with Omniglot's pen."""
-    return digits_figures(
-        trained,
-        ("", lambda digits: digits, (1,)),
-        (", redrawn with a thin pen", redraw, (1,)),
-    )
+    return digits_figures(trained, *ANY_DIGITS)
 
 
 def mnist_any_pen(trained: Trained) -> list[Result]:
@@ -469,13 +471,10 @@ def mnist_any_pen(trained: Trained) -> list[Result]:
         reader = DrawingReader(side=trained.side)
         return np.stack([reader.read(digit).image for digit in digits])
 
-    read = digits_figures(trained, (", cut out by DrawingReader", cut_out, (1, 5)))
-    return [*mnist(trained), *read]
+    return digits_figures(trained, *ANY_DIGITS, (", cut out by DrawingReader", cut_out, (1, 5)))
 
 
-def digits_figures(
-    trained: Trained, *shows: tuple[str, Callable[[np.ndarray], np.ndarray], tuple[int, ...]]
-) -> list[Result]:
+def digits_figures(trained: Trained, *shows: Show) -> list[Result]:
     """Return figures of digits as each of `shows` has them: its name, what it does, its shots."""
     if trained.options.mnist_root is None:
         return []

@@ -10,11 +10,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from _digits import digits_like_mnist
 from _loading import load_module
-from sklearn.datasets import load_digits
 
 from siamesekit import SiameseClassifier
-from siamesekit.data import LAKE_ALPHABETS, ImageSet, Omniglot, OneShotRun, resize
+from siamesekit.data import LAKE_ALPHABETS, ImageSet, Omniglot, OneShotRun
 from siamesekit.heads import CosineHead
 
 pytest.importorskip("matplotlib", reason="the runs draw pictures (extra 'plot')")
@@ -191,8 +191,7 @@ class Pixels:
 def test_digits_are_embedded_once_in_each_way_and_scored_by_shots(
     example: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = load_digits()
-    digits = ImageSet(resize((found.images * (255 / 16)).astype(np.uint8), 28), found.target)
+    digits = digits_like_mnist()
     monkeypatch.setattr(example, "load_mnist", lambda root, split: digits)
     monkeypatch.setattr(example, "N_DIGITS", 300)
     monkeypatch.setattr(example, "N_EPISODES", 20)

@@ -6,10 +6,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from _digits import digits_like_mnist
 from _loading import load_module
-from sklearn.datasets import load_digits
 
-from siamesekit.data import ImageSet, resize
+from siamesekit.data import ImageSet
 
 FILE = Path(__file__).parents[2] / "examples" / "mnist_triplet.py"
 
@@ -23,9 +23,7 @@ def example() -> ModuleType:
 @pytest.fixture(scope="module")
 def digits() -> tuple[ImageSet, ImageSet]:
     """Return scikit-learn's digits at the size of MNIST's: those to learn from, and others."""
-    found = load_digits()
-    images = resize((found.images * (255 / 16)).astype(np.uint8), 28)
-    every = ImageSet(images, found.target)
+    every = digits_like_mnist()
     return every.subset(np.arange(1000)), every.subset(np.arange(1000, 1200))
 
 
